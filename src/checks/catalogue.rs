@@ -1,0 +1,93 @@
+//! Which findings are there? The catalogue: one entry a code, in one place.
+
+use super::model::{FindingKind, Severity};
+use Severity::{Critical, Info, Warning};
+
+macro_rules! catalogue {
+    ($($name:ident = $code:literal $severity:ident $title:literal $action:literal),+ $(,)?) => {
+        $(
+            #[doc = concat!($code, ": ", $title)]
+            pub static $name: FindingKind = FindingKind { code: $code, severity: $severity, title: $title, action: $action };
+        )+
+        /// All of them, by code.
+        pub static ALL: &[&FindingKind] = &[$(&$name),+];
+    };
+}
+
+catalogue! {
+    NO_HEALTHY_TARGET = "NLB101" Critical "A target group has endpoints and no healthy target."
+        "Look at the reason of each target: failed health checks point to the pods or their security group, registration to the controller.",
+    UNHEALTHY_TARGETS = "NLB102" Warning "Some targets of a target group are not healthy."
+        "Look at the pods or nodes named by the per-target series and at the health check's port and path.",
+    DARK_ZONE = "NLB103" Critical "A zone of a load balancer has targets and none of them is healthy, and cross-zone is off."
+        "Clients that resolve this zone's address are sent elsewhere or fail: bring a healthy target back in that zone or switch cross-zone on.",
+    MISSING_TARGETS = "NLB104" Warning "Ready endpoints or eligible nodes are not registered in the target group."
+        "Look at the events of the TargetGroupBinding and at the controller's log.",
+    UNEXPECTED_TARGETS = "NLB105" Info "Targets are registered that no endpoint or node of the cluster stands behind."
+        "Deregister them, or find out who registers them.",
+    LOAD_BALANCER_NOT_ACTIVE = "NLB107" Critical "AWS reports a load balancer as failed or impaired."
+        "Read the state's reason; a failed load balancer has to be created again.",
+    SUBNET_NEARLY_FULL = "NLB201" Warning "A subnet has fewer than the 8 free addresses that a load balancer needs."
+        "Free addresses in the subnet or tag another subnet of the zone.",
+    NO_USABLE_ZONE = "NLB202" Critical "No zone has a subnet that a new load balancer of a scheme in use could be put in."
+        "See the verdict of each subnet: tags, free addresses, cluster.",
+    ODD_ROLE_TAG_VALUE = "NLB203" Warning "A subnet's role tag has a value that the controller does not accept."
+        "Set the tag's value to 1 or to the empty string.",
+    ROLE_CONTRADICTS_ROUTE = "NLB205" Warning "A subnet's role tag contradicts its route table."
+        "Give the subnet's route table an internet gateway route, or move the tag to a subnet that has one.",
+    SUBNET_LOW = "NLB206" Info "A subnet has fewer than 16 free addresses."
+        "Plan for more address space before the next load balancers.",
+    RULES_EXHAUSTED = "NLB301" Critical "A security group of the load balancers' endpoints has no room for the rules of one more load balancer."
+        "Raise the quota on rules per security group, or see the runbook for the other ways out.",
+    RULES_NEARLY_EXHAUSTED = "NLB302" Warning "A security group is close to its quota of rules."
+        "Raise the quota on rules per security group before it is reached.",
+    RULES_BEYOND_LIMIT = "NLB303" Info "More rules are counted than the quota allows, which AWS does not permit: the count or the limit is wrong."
+        "Compare with the console and report it; a quota that was lowered later is the only other cause.",
+    UNKNOWN_PREFIX_LIST_WEIGHT = "NLB304" Info "A security group refers to a prefix list of unknown size, so its rules are counted as at least so many."
+        "Allow ec2:DescribeManagedPrefixLists, or report the list's name.",
+    QUOTA_EXHAUSTED = "NLB401" Critical "A quota leaves no room for one more load balancer."
+        "Ask for a quota increase or delete what is not used.",
+    QUOTA_NEARLY_EXHAUSTED = "NLB402" Warning "A quota is nearly used up."
+        "Ask for a quota increase in time.",
+    QUOTA_ASSUMED = "NLB403" Info "A quota's limit could not be read, so AWS's default is assumed and nothing pages on it."
+        "Allow servicequotas:GetServiceQuota, servicequotas:ListServiceQuotas and elasticloadbalancing:DescribeAccountLimits.",
+    DRIFT = "NLB501" Warning "AWS is not as an annotation of the Service says."
+        "The controller repairs this at its next reconcile: restart it or touch the Service, and find out who changed AWS.",
+    DRIFT_NEVER_REPAIRED = "NLB502" Warning "An annotation that is read at creation only differs from AWS, and the controller never repairs that."
+        "Put the annotation back, or replace the load balancer in a planned window.",
+    SERVICE_BLOCKED = "NLB510" Warning "The controller cannot reconcile a Service."
+        "The event's message names the cause; until it is gone no annotation of the Service takes effect.",
+    BINDING_BLOCKED = "NLB511" Warning "The controller cannot reconcile a TargetGroupBinding."
+        "The event's message names the cause; until it is gone no target is registered or deregistered.",
+    QUOTA_NAMED_BY_EVENT = "NLB512" Critical "The controller was refused by AWS because of a quota."
+        "The event's message names the quota; raise it or free room.",
+    OWNED_BY_NOBODY = "NLB701" Warning "A Service asks for a load balancer and no controller owns it."
+        "Add the annotation aws-load-balancer-nlb-target-type, or set spec.loadBalancerClass on a new Service.",
+    IN_TREE_OWNED = "NLB702" Info "A Service is owned by the in-tree provider instead of the AWS Load Balancer Controller."
+        "Plan a migration: a new Service with the controller's annotations, then move traffic.",
+    NO_CONTROLLER = "NLB710" Warning "No AWS Load Balancer Controller was found in the cluster, and Services need it."
+        "Install the controller, 2.7.2 or newer.",
+    OLD_CONTROLLER = "NLB711" Warning "The AWS Load Balancer Controller is older than 2.7.2."
+        "Upgrade the controller.",
+    SOURCE_DOWN = "NLB901" Warning "A source fails."
+        "The failure names the call and the reason; the values it feeds grow old and then vanish.",
+    SOURCE_DENIED = "NLB902" Warning "A permission is missing."
+        "Grant the named action; only what needs it is missing until then.",
+    SOURCE_STALE = "NLB903" Warning "A source has not been refreshed for several of its intervals."
+        "Look at its failures, at throttling and at the exporter's own budget.",
+    RESOURCES_MISSING = "NLB904" Info "Some resources of a source could not be read."
+        "Look at the log for the resources' names.",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_sorted_and_texts_are_sentences() {
+        assert!(ALL.windows(2).all(|pair| pair[0].code < pair[1].code));
+        for kind in ALL {
+            assert!(kind.title.ends_with('.') && kind.action.ends_with('.'), "{}", kind.code);
+        }
+    }
+}

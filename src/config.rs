@@ -1,0 +1,3 @@
+//! How is this daemon set up?
+
+pub mod policy;

@@ -1,0 +1,72 @@
+//! By what measure do the checks judge? Every threshold, with its default; the `policy` section of the configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Which targets get a series of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetSeries {
+    /// None.
+    Off,
+    /// Those that are not healthy.
+    NotHealthy,
+    /// All of them.
+    All,
+}
+
+/// Which security groups are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecurityGroupScope {
+    /// Those with a role for this cluster's load balancers.
+    WithRole,
+    /// All of the cluster's VPC.
+    Vpc,
+}
+
+/// The thresholds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Which targets get a series of their own.
+    pub target_series: TargetSeries,
+    /// How many of those at most; the rest is counted.
+    pub target_series_limit: usize,
+    /// Which security groups are counted.
+    pub security_groups: SecurityGroupScope,
+    /// Seconds after which values that cannot be refreshed vanish (at least three refresh intervals of the part).
+    pub max_staleness_seconds: u64,
+    /// Seconds for which a Service's own change may take to reach AWS before a difference is drift.
+    pub drift_hold_down_seconds: u64,
+    /// Seconds for which a change of endpoints or nodes may take to reach the target group before a target is missing.
+    pub target_hold_down_seconds: u64,
+    /// Limits that override what AWS says, by quota name.
+    pub quota_overrides: BTreeMap<String, f64>,
+    /// Share of a limit from which on a quota is nearly used up.
+    pub quota_warning_ratio: f64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            target_series: TargetSeries::NotHealthy,
+            target_series_limit: 1000,
+            security_groups: SecurityGroupScope::WithRole,
+            max_staleness_seconds: 1800,
+            drift_hold_down_seconds: 300,
+            target_hold_down_seconds: 180,
+            quota_overrides: BTreeMap::new(),
+            quota_warning_ratio: 0.9,
+        }
+    }
+}
+
+impl Policy {
+    /// See `max_staleness_seconds`.
+    pub fn max_staleness(&self) -> Duration {
+        Duration::from_secs(self.max_staleness_seconds)
+    }
+}

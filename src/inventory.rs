@@ -1,0 +1,9 @@
+//! Stage 2, remember: what the sources found, as plain immutable data with ages and gaps, joined into one picture. Pure.
+
+pub mod aws;
+pub mod ids;
+pub mod kube;
+pub mod part;
+pub mod parts;
+pub mod quota;
+pub mod snapshot;

@@ -1,0 +1,13 @@
+//! Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.
+//!
+//! The stages are folders: `sources → inventory → checks → expose`. See ARCHITECTURE.md.
+
+pub mod checks;
+pub mod clock;
+pub mod config;
+pub mod controller;
+pub mod expose;
+pub mod inventory;
+#[cfg(feature = "simulator")]
+pub mod simulator;
+pub mod sources;

@@ -1,0 +1,3 @@
+//! eks-nlb-exporter.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! All integration tests: one binary, since linking the SDK is what costs.
