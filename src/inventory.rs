@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod ids;
 pub mod kube;
+pub mod membership;
 pub mod part;
 pub mod parts;
 pub mod quota;

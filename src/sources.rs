@@ -1,1 +1,21 @@
-//! (being written)
+//! Stage 1, gather: the only place that knows the SDKs. Each source refreshes at its own pace and writes what it found,
+//! or why it found nothing, into the store.
+
+pub mod store;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::inventory::part::FailureCategory;
+
+/// Who wants to know about every call: the exporter's own metrics.
+pub trait CallObserver: fmt::Debug + Send + Sync {
+    /// One attempt of a call ended. `api_service` is the IAM prefix (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`).
+    fn attempted(&self, api_service: &'static str, operation: &'static str, outcome: Result<(), FailureCategory>, took: Duration);
+
+    /// A call waited this long for the budget.
+    fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration);
+
+    /// An answer held a value this program does not know (a new state, a new reason), or an object could not be decoded.
+    fn unknown_value(&self, source: &'static str);
+}
