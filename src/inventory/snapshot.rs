@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::aws::{LoadBalancer, TargetGroup};
+use super::aws::{LoadBalancer, Target, TargetGroup};
 use super::ids::{InstanceId, LoadBalancerId, NodeName, ObjectName, SubnetId, TargetGroupId, ZoneName};
 use super::kube::{EndpointSlice, PortReference, TargetGroupBinding};
+use super::membership::Membership;
 use super::parts::Parts;
 
 /// The joined picture at one moment. Immutable.
@@ -31,6 +33,7 @@ pub struct Snapshot {
     pub endpoint_slices: BTreeMap<ObjectName, Vec<Arc<EndpointSlice>>>,
     /// Which node an instance is.
     pub nodes_by_instance: BTreeMap<InstanceId, NodeName>,
+    subnets_by_start: BTreeMap<IpAddr, (IpNet, SubnetId)>,
 }
 
 /// Which controller made a resource, by its tags.
@@ -112,26 +115,59 @@ pub struct Expiry {
 
 impl Snapshot {
     /// Joins what is known at `now`.
-    pub fn join(parts: Parts, now: Timestamp, expiry: Expiry) -> Self {
-        let _ = expiry;
+    pub fn join(mut parts: Parts, now: Timestamp, expiry: Expiry) -> Self {
+        super::expiry::forget_stale(&mut parts, now, expiry);
+        let Membership { load_balancers, target_groups } = Membership::of(&parts);
+        let mut service_load_balancers: BTreeMap<ObjectName, BTreeSet<LoadBalancerId>> = BTreeMap::new();
+        for (id, load_balancer) in &load_balancers {
+            if let Owner::Service(service) = &load_balancer.owner {
+                service_load_balancers.entry(service.clone()).or_default().insert(id.clone());
+            }
+        }
+        let mut endpoint_slices: BTreeMap<ObjectName, Vec<Arc<EndpointSlice>>> = BTreeMap::new();
+        for slice in parts.endpoint_slices.get().into_iter().flat_map(BTreeMap::values) {
+            endpoint_slices.entry(slice.service.clone()).or_default().push(Arc::clone(slice));
+        }
+        let nodes = parts.nodes.get().into_iter().flat_map(BTreeMap::values);
+        let nodes_by_instance = nodes.filter_map(|node| Some((node.instance_id.clone()?, node.name.clone()))).collect();
+        let subnets = parts.subnets.get().into_iter().flat_map(BTreeMap::values);
+        let subnets_by_start = subnets
+            .flat_map(|subnet| {
+                subnet.cidr.iter().chain(&subnet.ipv6_cidrs).map(|cidr| (cidr.network(), (*cidr, subnet.id.clone())))
+            })
+            .collect();
         Self {
             taken_at: now,
             parts,
-            load_balancers: BTreeMap::new(),
-            target_groups: BTreeMap::new(),
-            service_load_balancers: BTreeMap::new(),
-            endpoint_slices: BTreeMap::new(),
-            nodes_by_instance: BTreeMap::new(),
+            load_balancers,
+            target_groups,
+            service_load_balancers,
+            endpoint_slices,
+            nodes_by_instance,
+            subnets_by_start,
         }
     }
 
-    /// The subnet of the cluster's VPC that holds an address, the smallest block first.
-    pub fn subnet_of(&self, _address: IpAddr) -> Option<&SubnetId> {
-        None
+    /// The subnet of the cluster's VPC that holds an address. Subnets of a VPC never overlap, so it is the last one that
+    /// starts at or before the address.
+    pub fn subnet_of(&self, address: IpAddr) -> Option<&SubnetId> {
+        let (_, (cidr, id)) = self.subnets_by_start.range(..=address).next_back()?;
+        cidr.contains(&address).then_some(id)
     }
 
     /// The zone of a target: its own word, else its node's, else its subnet's.
-    pub fn zone_of_target(&self, _target: &super::aws::Target) -> Option<ZoneName> {
-        None
+    pub fn zone_of_target(&self, target: &Target) -> Option<ZoneName> {
+        // `all` stands for an address outside the VPC.
+        if let Some(zone) = target.zone.as_ref().filter(|zone| zone.as_str() != "all") {
+            return Some(zone.clone());
+        }
+        if let Some(node) = self.nodes_by_instance.get(&*target.id) {
+            return self.parts.nodes.get()?.get(node)?.zone.clone();
+        }
+        let subnet = self.subnet_of(target.id.parse().ok()?)?;
+        Some(self.parts.subnets.get()?.get(subnet)?.zone.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;
