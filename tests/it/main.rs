@@ -1,1 +1,3 @@
 //! All integration tests: one binary, since linking the SDK is what costs.
+
+mod architecture;
