@@ -1,1 +1,5 @@
 //! (being written)
+
+/// Settings.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SimulatorSettings {}
