@@ -50,9 +50,14 @@ use crate::clock;
 /// Asks AWS and fills the store until it is dropped. Without a Region or credentials it says so on every source and tries
 /// again and again.
 pub async fn run(settings: AwsSettings, store: Store, observer: Arc<dyn CallObserver>) {
-    let settings = Arc::new(settings);
     ledger::introduce(&store, &settings.intervals);
     let config = connect(&settings, &store).await;
+    ask(config, settings, store, observer).await;
+}
+
+/// Asks for ever.
+async fn ask(config: SdkConfig, settings: AwsSettings, store: Store, observer: Arc<dyn CallObserver>) {
+    let settings = Arc::new(settings);
     if let Some(region) = config.region() {
         store.update(|parts| parts.scope.region = Some(region.as_ref().into()));
     }

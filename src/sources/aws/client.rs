@@ -22,6 +22,10 @@ use crate::inventory::part::{Failure, FailureCategory};
 use crate::sources::CallObserver;
 use crate::sources::schedule::{Lane, Urgency};
 
+/// What was looked for when there is no Region.
+const REGION_LOOKED_FOR: &str =
+    "looked for the flag --aws.region, AWS_REGION, AWS_DEFAULT_REGION, the profile's region and the instance's metadata";
+
 /// Attempts a call may cost.
 const MOST_ATTEMPTS: u32 = 2;
 
@@ -202,16 +206,18 @@ pub(crate) async fn configure(settings: &AwsSettings) -> Result<SdkConfig, Failu
         let (id, secret) = (fixed.access_key_id.clone(), fixed.secret_access_key.clone());
         loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "settings"));
     }
-    let config = loader.load().await;
+    usable(loader.load().await).await
+}
+
+/// The configuration, if it has a Region and its credentials can be had.
+async fn usable(config: SdkConfig) -> Result<SdkConfig, Failure> {
     let missing = |what: &str, message: String| Failure {
         category: FailureCategory::Expired,
         operation: format!("find the AWS {what}"),
         message,
     };
     if config.region().is_none() {
-        let looked_for = "looked for the flag --aws.region, AWS_REGION, AWS_DEFAULT_REGION, the profile's region and the \
-             instance's metadata";
-        return Err(missing("Region", format!("no Region; {looked_for}")));
+        return Err(missing("Region", format!("no Region; {REGION_LOOKED_FOR}")));
     }
     let provider = config
         .credentials_provider()
@@ -219,5 +225,44 @@ pub(crate) async fn configure(settings: &AwsSettings) -> Result<SdkConfig, Failu
     match provider.provide_credentials().await {
         Ok(_) => Ok(config),
         Err(error) => Err(missing("credentials", format!("{}; {CREDENTIALS_LOOKED_FOR}", explain(&error)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::error::CredentialsError;
+    use aws_credential_types::provider::{SharedCredentialsProvider, future};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl ProvideCredentials for Nobody {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("no providers in chain")))
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_region_or_credentials_it_says_what_was_looked_for() {
+        let failure = usable(SdkConfig::builder().build()).await.unwrap_err();
+        assert_eq!(failure.category, FailureCategory::Expired);
+        assert!(failure.message.contains("--aws.region") && failure.message.contains("AWS_REGION"), "{failure}");
+        let nobody = SdkConfig::builder().region(Region::new("r")).credentials_provider(SharedCredentialsProvider::new(Nobody));
+        let failure = usable(nobody.build()).await.unwrap_err();
+        assert_eq!(failure.category, FailureCategory::Expired);
+        assert!(failure.message.contains("IRSA") && failure.message.contains("Pod Identity"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn fixed_credentials_need_nothing_else_and_never_show_their_secret() {
+        let fixed = super::super::settings::FixedCredentials { access_key_id: "id".into(), secret_access_key: "hidden".into() };
+        let settings = AwsSettings { region: Some("r".into()), credentials: Some(fixed), ..AwsSettings::default() };
+        assert!(!format!("{settings:?}").contains("hidden"));
+        configure(&settings).await.unwrap();
     }
 }

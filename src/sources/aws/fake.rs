@@ -2,9 +2,15 @@
 //! signing, parsing, paging and time-outs take part.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -57,7 +63,8 @@ impl Fake {
         let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
         let (log, answer) = (Arc::clone(&calls), Arc::new(answer));
         let app = axum::Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
-            let call = read(&headers, &body);
+            let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+            let call = read(target, &body);
             log.lock().unwrap().push(call.clone());
             let answer = answer(&call);
             async move { respond(answer).await }
@@ -118,10 +125,33 @@ impl Fake {
     }
 }
 
-fn read(headers: &HeaderMap, body: &Bytes) -> Call {
+/// An HTTP client that answers like this without a network: time can stand still while it is used.
+pub(super) fn in_process(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> SharedHttpClient {
+    struct Connector(Box<dyn Fn(&Call) -> Answer + Send + Sync>);
+
+    impl fmt::Debug for Connector {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Connector")
+        }
+    }
+
+    impl HttpConnector for Connector {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let call = read(request.headers().get("x-amz-target"), request.body().bytes().unwrap_or_default());
+            let (status, body) = (self.0)(&call).expect("nothing hangs in the process");
+            let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
+            HttpConnectorFuture::ready(Ok(response))
+        }
+    }
+
+    let connector = SharedHttpConnector::new(Connector(Box::new(answer)));
+    http_client_fn(move |_, _| connector.clone())
+}
+
+fn read(target: Option<&str>, body: &[u8]) -> Call {
     let body = String::from_utf8_lossy(body).into_owned();
-    if let Some(target) = headers.get("x-amz-target") {
-        let action = target.to_str().unwrap().rsplit('.').next().unwrap().to_owned();
+    if let Some(target) = target {
+        let action = target.rsplit('.').next().unwrap().to_owned();
         return Call { action, parameters: BTreeMap::from([("body".to_owned(), body)]) };
     }
     let parameters: BTreeMap<String, String> =
@@ -217,8 +247,13 @@ impl CallObserver for Counts {
 
 /// Waits until the parts are like this; a minute at most.
 pub(super) async fn until(store: &Store, what: &str, condition: impl Fn(&Parts) -> bool) -> Parts {
+    within(Duration::from_secs(60), store, what, condition).await
+}
+
+/// Waits until the parts are like this, so long at most.
+pub(super) async fn within(most: Duration, store: &Store, what: &str, condition: impl Fn(&Parts) -> bool) -> Parts {
     let mut changes = store.subscribe();
-    let waited = tokio::time::timeout(Duration::from_secs(60), changes.wait_for(|parts| condition(parts))).await;
+    let waited = tokio::time::timeout(most, changes.wait_for(|parts| condition(parts))).await;
     match waited {
         Ok(parts) => parts.expect("the store lives").clone(),
         Err(_) => panic!("waited in vain for: {what}\n{:#?}", store.read().sources),

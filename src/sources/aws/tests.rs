@@ -1,12 +1,14 @@
 //! Does bad input from AWS stay what it is: a failure with a name, and never a wrong zero? And does the whole source bring
 //! a recorded world into the store?
 
+mod pace;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::client::{Clients, configure};
+use super::client::Clients;
 use super::fake::{Answer, Call, Fake, ec2_error, error, result, until};
 use super::settings::AwsSettings;
 use super::{ec2, elb};
@@ -179,16 +181,6 @@ async fn a_resource_the_answer_leaves_out_has_unknown_tags_and_not_none() {
     let clients = fake.clients(&fake.settings()).await;
     let answers = tags(&clients, vec![tg("a")]).await;
     assert_eq!(answers[&tg("a")].as_ref().unwrap_err().category, FailureCategory::Malformed);
-}
-
-#[tokio::test]
-async fn without_a_region_or_credentials_it_says_what_was_looked_for() {
-    let settings = AwsSettings { region: Some("us-east-1".into()), ..AwsSettings::default() };
-    // Whatever the machine has, the message for having nothing is what counts: only a failure is looked at.
-    if let Err(failure) = configure(&settings).await {
-        assert_eq!(failure.category, FailureCategory::Expired);
-        assert!(failure.message.contains("IRSA") && failure.message.contains("Pod Identity"), "{failure}");
-    }
 }
 
 /// Answers from the recorded world of a real controller.
@@ -365,11 +357,11 @@ async fn health_is_asked_again_when_endpoints_change() {
     let web = parts.target_groups.get().unwrap().values().find(|group| group.name.starts_with("k8s-shop-web-28")).unwrap();
     let before = parts.target_health[&web.id].fetched_at;
     bind(&store, &web.arn);
-    put_slice(&store, "10.0.0.1");
+    put_slices(&store, [("web".to_owned(), "10.0.0.1".to_owned())]);
     // The binding itself is a change; the second change of endpoints has to be noticed after it.
     let parts = until(&store, "a sample after the binding", |parts| parts.target_health[&web.id].fetched_at > before).await;
     let before = parts.target_health[&web.id].fetched_at;
-    put_slice(&store, "10.0.0.2");
+    put_slices(&store, [("web".to_owned(), "10.0.0.2".to_owned())]);
     let parts = until(&store, "a sample after the endpoints", |parts| parts.target_health[&web.id].fetched_at > before).await;
     running.abort();
     let asked: Vec<_> = fake.calls().into_iter().filter(|call| call.action == "DescribeTargetHealth").collect();
@@ -403,13 +395,16 @@ fn bind(store: &Store, arn: &Arn) {
     store.update(|parts| parts.target_group_bindings = Part::fetched(bindings, clock::now()));
 }
 
-fn put_slice(store: &Store, address: &str) {
-    let name = ObjectName::new("shop", "web-1");
-    let text = format!(
-        r#"{{"name":"{name}","service":"shop/web","endpoints":[{{"address":"{address}","ready":true,"serving":true}}]}}"#
-    );
-    let slice: EndpointSlice = serde_json::from_str(&text).unwrap();
-    let slices = BTreeMap::from([(name, Arc::new(slice))]);
+/// Gives Services of the namespace `shop` one endpoint each.
+fn put_slices(store: &Store, services: impl IntoIterator<Item = (String, String)>) {
+    let mut slices = store.read().endpoint_slices.get().cloned().unwrap_or_default();
+    for (service, address) in services {
+        let name = ObjectName::new("shop", format!("{service}-1"));
+        let text = format!(
+            r#"{{"name":"{name}","service":"shop/{service}","endpoints":[{{"address":"{address}","ready":true,"serving":true}}]}}"#
+        );
+        slices.insert(name, Arc::new(serde_json::from_str::<EndpointSlice>(&text).unwrap()));
+    }
     store.update(|parts| parts.endpoint_slices = Part::fetched(slices, clock::now()));
 }
 

@@ -1,0 +1,185 @@
+//! Does it keep its pace and its budget, and is what changed asked about in time? Whole hours, in paused time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::client::configure;
+use super::super::fake::{Answer, Call, Counts, error, in_process, result, until, within};
+use super::super::settings::{AwsSettings, FixedCredentials};
+use super::{put_slices, store, succeeded};
+use crate::inventory::parts::source;
+use crate::sources::CallObserver;
+use crate::sources::store::Store;
+
+type Log = Arc<Mutex<Vec<(Instant, Call)>>>;
+
+/// Load balancer and target group `n`.
+fn lb(n: usize) -> String {
+    format!("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/net/lb{n}/1")
+}
+
+fn tg(n: usize) -> String {
+    format!("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/tg{n}/1")
+}
+
+/// A cluster of `size` load balancers with one target group each, all healthy, of Services `shop/s0` and so on.
+fn healthy(size: usize) -> impl Fn(&Call) -> Answer + Send + Sync {
+    move |call| {
+        let action = call.action.as_str();
+        let each = |of: &dyn Fn(usize) -> String| (0..size).map(|n| format!("<member>{}</member>", of(n))).collect::<String>();
+        let content = match action {
+            "DescribeLoadBalancers" => {
+                let one = |n| {
+                    format!(
+                        "<LoadBalancerArn>{}</LoadBalancerArn><Type>network</Type><Scheme>internal</Scheme>\
+                         <VpcId>vpc-1</VpcId><State><Code>active</Code></State><IpAddressType>ipv4</IpAddressType>",
+                        lb(n)
+                    )
+                };
+                format!("<LoadBalancers>{}</LoadBalancers>", each(&one))
+            }
+            "DescribeTargetGroups" => {
+                let one = |n| {
+                    let (tg, lb) = (tg(n), lb(n));
+                    format!(
+                        "<TargetGroupArn>{tg}</TargetGroupArn><TargetType>ip</TargetType>\
+                         <LoadBalancerArns><member>{lb}</member></LoadBalancerArns>"
+                    )
+                };
+                format!("<TargetGroups>{}</TargetGroups>", each(&one))
+            }
+            "DescribeTags" => {
+                let one = |arn: &&str| {
+                    let n: String = arn.chars().skip_while(|c| *c != '/').filter(char::is_ascii_digit).collect();
+                    let n = &n[..n.len() - 1];
+                    let tag = |key, value: &str| format!("<member><Key>{key}</Key><Value>{value}</Value></member>");
+                    let tags = tag("elbv2.k8s.aws/cluster", "demo")
+                        + &tag("service.k8s.aws/stack", &format!("shop/s{n}"))
+                        + &tag("service.k8s.aws/resource", &format!("shop/s{n}:80"));
+                    format!("<member><ResourceArn>{arn}</ResourceArn><Tags>{tags}</Tags></member>")
+                };
+                let all: String = call.members("ResourceArns").iter().map(one).collect();
+                format!("<TagDescriptions>{all}</TagDescriptions>")
+            }
+            "DescribeTargetHealth" => "<TargetHealthDescriptions><member><Target><Id>10.0.0.1</Id></Target>\
+                <TargetHealth><State>healthy</State></TargetHealth></member></TargetHealthDescriptions>"
+                .to_owned(),
+            "GetCallerIdentity" => "<Account>1</Account><Arn>arn:aws:sts::1:user/x</Arn>".to_owned(),
+            "DescribeListeners" | "DescribeAccountLimits" => String::new(),
+            "DescribeLoadBalancerAttributes" | "DescribeTargetGroupAttributes" => String::new(),
+            "ListServiceQuotas" => return Some((200, r#"{"Quotas":[]}"#.to_owned())),
+            "GetServiceQuota" | "GetAWSDefaultServiceQuota" => return Some((200, r#"{"Quota":{"Value":7.0}}"#.to_owned())),
+            ec2 => return Some((200, format!("<{ec2}Response xmlns=\"u\"></{ec2}Response>"))),
+        };
+        result(action, &content)
+    }
+}
+
+/// Runs against such a world; returns what was asked, and when.
+async fn run(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static, store: &Store) -> Log {
+    let log: Log = Arc::default();
+    let calls = Arc::clone(&log);
+    let client = in_process(move |call| {
+        calls.lock().unwrap().push((Instant::now(), call.clone()));
+        answer(call)
+    });
+    let settings = AwsSettings {
+        region: Some("us-east-1".into()),
+        credentials: Some(FixedCredentials { access_key_id: "a".into(), secret_access_key: "b".into() }),
+        ..AwsSettings::default()
+    };
+    let config = configure(&settings).await.unwrap().into_builder().http_client(client).build();
+    let observer: Arc<dyn CallObserver> = Arc::<Counts>::default();
+    tokio::spawn(super::super::ask(config, settings, store.clone(), observer));
+    log
+}
+
+fn count(log: &Log, action: &str) -> usize {
+    log.lock().unwrap().iter().filter(|(_, call)| call.action == action).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_a_steady_cluster_costs_what_the_plan_says() {
+    let store = store();
+    let log = run(healthy(20), &store).await;
+    until(&store, "the first round", |parts| succeeded(parts, source::TARGET_GROUP_ATTRIBUTES)).await;
+    log.lock().unwrap().clear();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    for (action, least, most) in [
+        ("DescribeLoadBalancers", 57, 64),
+        ("DescribeTargetGroups", 57, 64),
+        ("DescribeTags", 7, 10),
+        ("DescribeListeners", 20, 45),
+        ("DescribeLoadBalancerAttributes", 1, 40),
+        ("DescribeTargetGroupAttributes", 1, 40),
+        ("DescribeTargetHealth", 560, 650),
+        ("DescribeSubnets", 57, 64),
+        ("DescribeSecurityGroups", 57, 64),
+        ("DescribeNetworkInterfaces", 11, 13),
+        ("DescribeRouteTables", 11, 13),
+        ("DescribeAddresses", 11, 13),
+        ("DescribeVpcs", 0, 2),
+        ("DescribeManagedPrefixLists", 0, 2),
+        ("DescribeAccountLimits", 0, 2),
+    ] {
+        let count = count(&log, action);
+        assert!((least..=most).contains(&count), "{action}: {count} and not {least} to {most}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_endpoints_are_asked_about_within_seconds_while_the_budget_is_short() {
+    let store = store();
+    put_slices(&store, (0..400).map(|n| (format!("s{n}"), "10.0.0.1".to_owned())));
+    let log = run(healthy(400), &store).await;
+    // 400 calls at five a second, and the lists and tags before them.
+    within(Duration::from_secs(150), &store, "the first round", |parts| succeeded(parts, source::TARGET_HEALTH)).await;
+    // The attributes of 400 load balancers and their groups still wait for the same five calls a second.
+    let mut waits = Vec::new();
+    for round in 0..120 {
+        let n = (round * 7) % 400;
+        put_slices(&store, [(format!("s{n}"), format!("10.0.1.{round}"))]);
+        let changed_at = Instant::now();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        waits.push((n, changed_at));
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let log = log.lock().unwrap();
+    let mut waits: Vec<Duration> = (waits.into_iter())
+        .map(|(n, changed_at)| {
+            let asked = |(at, call): &&(Instant, Call)| {
+                *at >= changed_at && call.action == "DescribeTargetHealth" && call.get("TargetGroupArn") == tg(n)
+            };
+            log.iter().find(asked).unwrap().0 - changed_at
+        })
+        .collect();
+    waits.sort();
+    assert!(waits[waits.len() * 99 / 100] <= Duration::from_secs(5), "{waits:?}");
+    assert!(waits[waits.len() / 2] <= Duration::from_secs(1), "{waits:?}");
+    let elb: Vec<Instant> = (log.iter()).filter(|(_, call)| call.get("Version") == "2015-12-01").map(|(at, _)| *at).collect();
+    for window in elb.windows(61) {
+        assert!(window[60] - window[0] >= Duration::from_secs(10) - Duration::from_millis(10), "more than 10 + 5 a second");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_account_is_given_room() {
+    let store = store();
+    let log = run(
+        |call: &Call| match call.action.as_str() {
+            "DescribeTargetHealth" => error(400, "Throttling"),
+            _ => healthy(50)(call),
+        },
+        &store,
+    )
+    .await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let start = log.lock().unwrap()[0].0;
+    let late = |at: &Instant| *at - start > Duration::from_secs(300);
+    let calls = log.lock().unwrap().iter().filter(|(at, call)| call.get("Version") == "2015-12-01" && late(at)).count();
+    // Five a second would be 1,500. Two lists a minute and the rest of the budget throttled to its floor.
+    assert!(calls < 600, "{calls} calls in five throttled minutes");
+    assert!(count(&log, "DescribeLoadBalancers") >= 8, "the lists go on");
+}
