@@ -604,3 +604,9 @@ proptest! {
         prop_assert_eq!(exact(&judge(&world)), plain);
     }
 }
+#[test]
+fn dump_tmp() {
+    for (name, world) in [("ip", World::healthy()), ("instance", World::instances())] {
+        std::fs::write(format!("/tmp/checks-{name}.yaml"), serde_saphyr::to_string(&world.parts).unwrap()).unwrap();
+    }
+}
