@@ -1,4 +1,6 @@
-//! (being written)
+//! A small AWS and Kubernetes on loopback.
+
+pub mod kube_api;
 
 /// Settings.
 #[derive(Debug, Clone, clap::Args)]
