@@ -1,6 +1,7 @@
 //! Stage 4, tell on request: /metrics, the status page, the API. Borrows the latest picture and asks nobody anything.
 
 pub mod api;
+mod connection;
 pub mod exposition;
 mod gzip;
 pub mod negotiate;

@@ -18,7 +18,7 @@ pub struct Problem {
 
 /// `/api/v1/findings`.
 #[derive(Debug, Serialize)]
-pub struct Findings<'a> {
+pub struct FindingsView<'a> {
     /// When they were found.
     pub evaluated_at: Timestamp,
     /// The worst first.
@@ -53,7 +53,7 @@ pub struct SubjectView {
     pub name: Option<String>,
 }
 
-impl<'a> Findings<'a> {
+impl<'a> FindingsView<'a> {
     /// Those of an outcome.
     pub fn of(outcome: &'a Outcome) -> Self {
         Self { evaluated_at: outcome.evaluated_at, findings: outcome.findings.iter().map(FindingView::of).collect() }
@@ -95,7 +95,7 @@ impl SubjectView {
 
 /// `/api/v1/sources`.
 #[derive(Debug, Serialize)]
-pub struct Sources<'a> {
+pub struct SourcesView<'a> {
     /// By name.
     pub sources: Vec<SourceView<'a>>,
 }
@@ -143,7 +143,7 @@ pub struct FailureView<'a> {
     pub reason: &'static str,
 }
 
-impl<'a> Sources<'a> {
+impl<'a> SourcesView<'a> {
     /// All of them.
     pub fn of(sources: &'a BTreeMap<Arc<str>, SourceStatus>) -> Self {
         Self { sources: sources.iter().map(|(name, status)| SourceView::of(name, status)).collect() }
@@ -202,7 +202,7 @@ mod tests {
             }],
             runs: Vec::new(),
         };
-        let json = serde_json::to_value(Findings::of(&outcome)).unwrap();
+        let json = serde_json::to_value(FindingsView::of(&outcome)).unwrap();
         assert_eq!(json["evaluated_at"], "1970-01-01T00:00:00Z");
         let finding = &json["findings"][0];
         assert_eq!((&finding["code"], &finding["severity"]), (&"NLB501".into(), &"warning".into()));
@@ -223,7 +223,7 @@ mod tests {
             ..SourceStatus::default()
         };
         let sources = BTreeMap::from([(Arc::from("aws_subnets"), status), (Arc::from("aws_vpcs"), SourceStatus::default())]);
-        let json = serde_json::to_string(&Sources::of(&sources)).unwrap();
+        let json = serde_json::to_string(&SourcesView::of(&sources)).unwrap();
         assert!(json.contains("\"state\":\"down\"") && json.contains("ec2:DescribeSubnets") && json.contains("denied"), "{json}");
         assert!(json.contains("\"state\":\"pending\"") && !json.contains("secret"), "{json}");
     }

@@ -233,13 +233,13 @@ async fn status_page(FromState(app): App) -> Response {
 
 async fn findings(FromState(app): App) -> Response {
     match app.web.exposition.latest() {
-        Some(outcome) => Json(api::Findings::of(&outcome)).into_response(),
+        Some(outcome) => Json(api::FindingsView::of(&outcome)).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, Json(api::Problem { error: "there is no picture yet" })).into_response(),
     }
 }
 
 async fn sources(FromState(app): App) -> Response {
-    Json(api::Sources::of(&app.web.sources.read())).into_response()
+    Json(api::SourcesView::of(&app.web.sources.read())).into_response()
 }
 
 #[cfg(test)]

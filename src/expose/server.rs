@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::{Control, Handle, Server};
 use futures::future::try_join_all;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 
+use crate::expose::connection::Acceptor;
+use crate::expose::exposition::ExpositionSettings;
 pub use crate::expose::routes::{Reload, Sources, WebState};
 
 /// How the web side is set up: the `--web.*` flags.
@@ -21,7 +22,7 @@ pub struct WebSettings {
     pub listen_addresses: Vec<String>,
     /// The path of the metrics.
     pub telemetry_path: String,
-    /// How many scrapes are answered at the same time; one is over when its last byte was taken. 0 means any number.
+    /// How many scrapes are answered at the same time; one is over when its last bytes went to the connection. 0 means any number.
     pub max_requests: usize,
     /// Leaves out the exporter's own work and `process_*`.
     pub disable_exporter_metrics: bool,
@@ -30,6 +31,8 @@ pub struct WebSettings {
     /// How long a connection may stay idle between requests, a later header's reading included. Longer than a scrape interval, so that
     /// Prometheus keeps its connection.
     pub keep_alive_timeout: Duration,
+    /// How long a reader may take nothing at all of an answer.
+    pub send_timeout: Duration,
     /// How long answers in flight may take after the end has begun.
     pub shutdown_grace: Duration,
 }
@@ -43,8 +46,15 @@ impl Default for WebSettings {
             disable_exporter_metrics: false,
             header_timeout: Duration::from_secs(5),
             keep_alive_timeout: Duration::from_secs(90),
+            send_timeout: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(3),
         }
+    }
+}
+
+impl From<&WebSettings> for ExpositionSettings {
+    fn from(settings: &WebSettings) -> Self {
+        Self { exporter_metrics: !settings.disable_exporter_metrics, ..Self::default() }
     }
 }
 
@@ -178,7 +188,7 @@ impl Bound {
         let control = Control::new();
         let servers = try_join_all(listeners.into_iter().map(|(listener, address)| {
             let mut server = Server::from_listener(listener)
-                .acceptor(acceptor())
+                .acceptor(Acceptor { send_timeout: settings.send_timeout })
                 .http1_only()
                 .handle(Handle::<SocketAddr>::with_control(control.clone()))
                 .first_request_timeout(settings.header_timeout)
@@ -198,30 +208,12 @@ impl Bound {
     }
 }
 
-/// An answer comes in two chunks: without TCP_NODELAY the second waits for the first one's acknowledgement, up to 40 ms.
-fn acceptor() -> NoDelayAcceptor {
-    NoDelayAcceptor::new()
-}
-
 #[cfg(test)]
 mod tests {
-    use axum_server::accept::Accept as _;
-    use tokio::net::TcpStream;
-
     use super::*;
 
     async fn bind_one(address: &str) -> Result<Bound, WebError> {
         bind(&WebSettings { listen_addresses: vec![address.to_owned()], ..WebSettings::default() }).await
-    }
-
-    #[tokio::test]
-    async fn an_accepted_connection_sends_at_once() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        assert!(!stream.nodelay().unwrap(), "the system's default, else this proves nothing");
-        let (stream, ()) = acceptor().accept(stream, ()).await.unwrap();
-        assert!(stream.nodelay().unwrap());
     }
 
     #[tokio::test]

@@ -443,6 +443,25 @@ async fn scrapes_beyond_the_limit_are_refused_until_a_reader_is_gone() {
 }
 
 #[tokio::test]
+async fn a_reader_that_stands_still_loses_its_place() {
+    let served = Served::with(|settings, _| {
+        settings.max_requests = 1;
+        settings.send_timeout = Duration::from_millis(100);
+    })
+    .await;
+    served.publish(large_picture()).await;
+    let stuck = stuck_reader(served.address).await;
+    in_time(async {
+        while served.get("/metrics", &[("accept-encoding", "gzip")]).await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(stuck);
+    served.end().await;
+}
+
+#[tokio::test]
 async fn a_stuck_reader_does_not_hold_up_the_end() {
     let served = Served::with(|settings, _| settings.shutdown_grace = Duration::from_millis(100)).await;
     served.publish(large_picture()).await;
