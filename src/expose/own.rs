@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 #[derive(Debug, Default)]
 pub struct OwnMetrics {
     numbers: Mutex<Numbers>,
+    changes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -169,23 +171,37 @@ impl OwnMetrics {
 
     /// The configuration was loaded, at the start or again, or could not be.
     pub fn config_loaded(&self, success: bool, now: Timestamp) {
-        let mut numbers = self.lock();
-        numbers.reload_successful = Some(success);
-        if success {
-            numbers.reloaded_at = Some(now);
-        }
+        self.change(|numbers| {
+            numbers.reload_successful = Some(success);
+            if success {
+                numbers.reloaded_at = Some(now);
+            }
+        });
     }
 
     /// A picture was rendered and is served from now on.
     pub(crate) fn rendered(&self, took: Duration) {
-        let mut numbers = self.lock();
-        numbers.pictures += 1;
-        numbers.render_duration = Some(took);
+        self.change(|numbers| {
+            numbers.pictures += 1;
+            numbers.render_duration = Some(took);
+        });
     }
 
     /// Attempts of an operation so far.
     pub fn attempts(&self, api_service: &'static str, operation: &'static str) -> u64 {
         self.lock().calls.get(&(api_service, operation)).map_or(0, |calls| calls.attempts)
+    }
+
+    /// How often something has changed: what was written at the same count is still true.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Numbers)) {
+        let mut numbers = self.lock();
+        change(&mut numbers);
+        // Under the lock: whoever reads this count finds the change when the lock is free.
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// No call leaves the numbers half written, so those of a thread that panicked are still good.
@@ -202,21 +218,22 @@ impl CallObserver for OwnMetrics {
         outcome: Result<(), FailureCategory>,
         took: Duration,
     ) {
-        let mut numbers = self.lock();
-        let calls = numbers.calls.entry((api_service, operation)).or_default();
-        calls.attempts += 1;
-        calls.durations.observe(took.as_secs_f64());
-        if let Err(category) = outcome {
-            *calls.failures.entry(category).or_default() += 1;
-        }
+        self.change(|numbers| {
+            let calls = numbers.calls.entry((api_service, operation)).or_default();
+            calls.attempts += 1;
+            calls.durations.observe(took.as_secs_f64());
+            if let Err(category) = outcome {
+                *calls.failures.entry(category).or_default() += 1;
+            }
+        });
     }
 
     fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration) {
-        self.lock().calls.entry((api_service, operation)).or_default().waited += waited;
+        self.change(|numbers| numbers.calls.entry((api_service, operation)).or_default().waited += waited);
     }
 
     fn unknown_value(&self, source: &'static str) {
-        *self.lock().unknown_values.entry(source).or_default() += 1;
+        self.change(|numbers| *numbers.unknown_values.entry(source).or_default() += 1);
     }
 }
 
