@@ -20,22 +20,7 @@ use crate::expose::render::{describe, encode_gauge};
 use crate::inventory::part::FailureCategory;
 use crate::inventory::parts::source;
 use crate::sources::CallObserver;
-
-/// What this program was built from.
-pub mod build {
-    /// The crate's version.
-    pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-    /// The commit, from `EKS_NLB_EXPORTER_REVISION` at build time.
-    pub const REVISION: &str = match option_env!("EKS_NLB_EXPORTER_REVISION") {
-        Some(revision) => revision,
-        None => "unknown",
-    };
-    /// The compiler's version, from `EKS_NLB_EXPORTER_RUSTC` at build time.
-    pub const RUSTC: &str = match option_env!("EKS_NLB_EXPORTER_RUSTC") {
-        Some(rustc) => rustc,
-        None => "unknown",
-    };
-}
+use crate::version;
 
 /// What kind of family this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,7 +233,7 @@ impl Collector for AlwaysCollector {
             (numbers.reload_successful, numbers.reloaded_at)
         };
         write(&mut encoder, &BUILD_INFO, |metric| {
-            metric.encode_info(&[("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)])
+            metric.encode_info(&[("version", version::VERSION), ("revision", version::REVISION), ("rustc", version::RUSTC)])
         })?;
         if let Some(successful) = successful {
             write(&mut encoder, &RELOAD_SUCCESSFUL, |metric| metric.encode_gauge(&u64::from(successful)))?;
@@ -399,7 +384,7 @@ mod tests {
     #[test]
     fn a_new_exporter_says_what_it_is_and_nothing_it_does_not_know() {
         let text = text(Format::Text, &OwnMetrics::new());
-        assert!(text.contains(&format!("eks_nlb_exporter_build_info{{version=\"{}\",revision=\"", build::VERSION)), "{text}");
+        assert!(text.contains(&format!("eks_nlb_exporter_build_info{{version=\"{}\",revision=\"", version::VERSION)), "{text}");
         assert!(!text.contains("aws_api") && !text.contains("reload") && !text.contains("render_duration"), "{text}");
     }
 
