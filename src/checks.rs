@@ -2,6 +2,8 @@
 
 pub mod catalogue;
 pub mod drift;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod freshness;
 pub mod model;
 pub mod quotas;

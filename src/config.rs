@@ -1,3 +1,192 @@
-//! How is this daemon set up?
+//! How is this daemon set up? One YAML file, strict: an unknown key is an error. Flags win over it.
 
 pub mod policy;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::inventory::quota::quota;
+use policy::Policy;
+
+/// The file's content.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the EKS cluster; else the controller's own `--cluster-name`.
+    pub cluster_name: Option<String>,
+    /// How to reach AWS, and how often.
+    pub aws: Aws,
+    /// How to reach Kubernetes.
+    pub kubernetes: Kubernetes,
+    /// By what measure to judge.
+    pub policy: Policy,
+}
+
+/// The `aws` section.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Aws {
+    /// The Region; else the SDK's chain.
+    pub region: Option<String>,
+    /// Endpoint for all AWS services.
+    pub endpoint_url: Option<String>,
+    /// VPC of the cluster.
+    pub vpc_id: Option<String>,
+    /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`). The account's buckets are
+    /// shared with the controllers that run the cluster: divide by the exporters per account and Region.
+    pub requests_per_second: BTreeMap<String, f64>,
+}
+
+/// The `kubernetes` section.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kubernetes {
+    /// Context of the kubeconfig.
+    pub context: Option<String>,
+}
+
+/// Why a configuration cannot be used. Each message names the place and the value.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration file {} cannot be read", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not YAML, or has a key or value that is not known.
+    #[error("configuration file {}: {message}", path.display())]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("configuration file {}: {key} is {value}, but {expected}", path.display())]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// The key, with dots.
+        key: String,
+        /// The value.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// The closed category.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Parse { .. } => "parse",
+            Self::Value { .. } => "value",
+        }
+    }
+}
+
+impl Config {
+    /// Reads and validates a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Validates a file's text. An empty file is the default configuration.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            Self::default()
+        } else {
+            serde_saphyr::from_str(text)
+                .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: one_line(&error, text) })?
+        };
+        config.validate(path)?;
+        Ok(config)
+    }
+
+    fn validate(&self, path: &Path) -> Result<(), ConfigError> {
+        let refuse = |key: String, value: &dyn ToString, expected| {
+            Err(ConfigError::Value { path: path.to_owned(), key, value: value.to_string(), expected })
+        };
+        for (service, rate) in &self.aws.requests_per_second {
+            let key = format!("aws.requests_per_second.{service}");
+            if !["elasticloadbalancing", "ec2", "servicequotas", "sts"].contains(&service.as_str()) {
+                return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas and sts");
+            }
+            if !(*rate > 0.0 && *rate <= 1000.0) {
+                return refuse(key, rate, "a rate is more than 0 and at most 1000 calls a second");
+            }
+        }
+        for (name, limit) in &self.policy.quota_overrides {
+            let key = format!("policy.quota_overrides.{name}");
+            if quota(name).is_none() {
+                return refuse(key, limit, "no quota has this name; see the quota label of eks_nlb_quota_limit");
+            }
+            if !(*limit >= 0.0 && limit.is_finite()) {
+                return refuse(key, limit, "a limit is a number and at least 0");
+            }
+        }
+        let ratio = self.policy.quota_warning_ratio;
+        if !(ratio > 0.0 && ratio <= 1.0) {
+            return refuse("policy.quota_warning_ratio".into(), &ratio, "a ratio is more than 0 and at most 1");
+        }
+        Ok(())
+    }
+}
+
+/// The parser's message in one line, with the line of the file it is about in place of the excerpt.
+fn one_line(error: &serde_saphyr::Error, text: &str) -> String {
+    let message = error.to_string();
+    let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
+    let line = error.location().and_then(|location| text.lines().nth(usize::try_from(location.line()).ok()?.checked_sub(1)?));
+    line.map_or_else(|| first.to_owned(), |line| format!("{first} in {:?}", line.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("c.yml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        for text in ["", "\n", "# nothing yet\n"] {
+            assert_eq!(parse(text), Ok(Config::default()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_key_can_be_said() {
+        let text = serde_saphyr::to_string(&Config::default()).unwrap();
+        assert_eq!(parse(&text), Ok(Config::default()), "{text}");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place_and_value() {
+        for (text, named) in [
+            ("polcy: {}\n", vec!["polcy"]),
+            ("policy:\n  target_series: some\n", vec!["some"]),
+            ("policy:\n  max_staleness_seconds: soon\n", vec!["soon", "line 2"]),
+            ("aws:\n  requests_per_second: {ec2: 0}\n", vec!["aws.requests_per_second.ec2", "is 0"]),
+            ("aws:\n  requests_per_second: {s3: 1}\n", vec!["aws.requests_per_second.s3"]),
+            ("policy:\n  quota_overrides: {nlbs: 5}\n", vec!["policy.quota_overrides.nlbs"]),
+            ("policy:\n  quota_warning_ratio: 90\n", vec!["policy.quota_warning_ratio", "90"]),
+            ("policy: [\n", vec!["c.yml"]),
+            ("policy:\n\t- x\n", vec!["c.yml"]),
+        ] {
+            let message = parse(text).expect_err(text);
+            for word in named {
+                assert!(message.contains(word), "{message:?} does not name {word:?}");
+            }
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+}

@@ -8,4 +8,5 @@ pub mod membership;
 pub mod part;
 pub mod parts;
 pub mod quota;
+pub mod readiness;
 pub mod snapshot;

@@ -3,6 +3,7 @@
 //! The stages are folders: `sources → inventory → checks → expose`. See ARCHITECTURE.md.
 
 pub mod checks;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
@@ -11,3 +12,4 @@ pub mod inventory;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 pub mod sources;
+pub mod telemetry;

@@ -1,1 +1,7 @@
-//! (being written)
+//! A small AWS and Kubernetes on loopback.
+
+pub mod kube_api;
+
+/// Settings.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SimulatorSettings {}

@@ -1,0 +1,176 @@
+//! What can be said on the command line? Flags are spelled as exporter users know them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::{LogFormat, LogLevel};
+
+/// Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "eks-nlb-exporter",
+    version = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("BUILD_REVISION"), ", ", env!("BUILD_RUSTC"), ")"),
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110
+)]
+pub struct Cli {
+    /// What to do; without a command the daemon runs.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Flags of `serve`.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon (the default).
+    Serve(Box<ServeArgs>),
+    /// Run the daemon against a simulated AWS and Kubernetes in the same process; no credentials needed.
+    #[cfg(feature = "simulator")]
+    Demo(Box<DemoArgs>),
+    /// Run only the simulated AWS and Kubernetes endpoints, on loopback.
+    #[cfg(feature = "simulator")]
+    Simulate(Box<SimulateArgs>),
+    /// Print every metric family this program can expose.
+    Metrics(MetricsArgs),
+}
+
+/// Flags of the daemon.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Address to listen on, HOST:PORT or :PORT; may be given several times.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":10669",
+        env = "EKS_NLB_WEB_LISTEN_ADDRESS",
+        value_delimiter = ','
+    )]
+    pub listen_addresses: Vec<String>,
+    /// Path under which to expose metrics.
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    pub telemetry_path: String,
+    /// Scrapes answered at the same time; more are answered with 503.
+    #[arg(long = "web.max-requests", value_name = "N", default_value_t = 40)]
+    pub max_requests: usize,
+    /// Leave out metrics about the exporter itself.
+    #[arg(long = "web.disable-exporter-metrics")]
+    pub disable_exporter_metrics: bool,
+
+    /// Configuration file (YAML).
+    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE")]
+    pub config_file: Option<PathBuf>,
+    /// Read the configuration, say whether it is good, and exit.
+    #[arg(long = "config.check")]
+    pub config_check: bool,
+
+    /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
+    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME")]
+    pub cluster_name: Option<String>,
+    /// AWS Region; else AWS_REGION, the profile, or instance metadata.
+    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION")]
+    pub aws_region: Option<String>,
+    /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL")]
+    pub aws_endpoint_url: Option<String>,
+    /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
+    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID")]
+    pub aws_vpc_id: Option<String>,
+    /// Context of the kubeconfig; inside a cluster the service account is used.
+    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT")]
+    pub kube_context: Option<String>,
+
+    /// How much to log.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "EKS_NLB_LOG_LEVEL")]
+    pub log_level: LogLevel,
+    /// How to write the log; it goes to standard error.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", env = "EKS_NLB_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// Flags of `metrics`.
+#[derive(Debug, Args)]
+pub struct MetricsArgs {
+    /// How to print them.
+    #[arg(long, default_value = "markdown")]
+    pub format: MetricsFormat,
+}
+
+/// Formats of the metrics table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MetricsFormat {
+    /// A Markdown table.
+    Markdown,
+    /// A JSON array.
+    Json,
+}
+
+/// Flags of `demo`.
+#[cfg(feature = "simulator")]
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Flags of the daemon.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+    /// Flags of the simulation.
+    #[command(flatten)]
+    pub simulator: crate::simulator::SimulatorSettings,
+}
+
+/// Flags of `simulate`.
+#[cfg(feature = "simulator")]
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// Flags of the simulation.
+    #[command(flatten)]
+    pub simulator: crate::simulator::SimulatorSettings,
+    /// Write a kubeconfig for the simulated API server to this file (context `simulator`).
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How much to log.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
+    /// How to write the log; it goes to standard error.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    pub log_format: LogFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_go_with_or_without_the_command() {
+        let bare =
+            Cli::try_parse_from(["x", "--cluster-name", "demo", "--web.listen-address=:1", "--web.listen-address=:2"]).unwrap();
+        assert!(bare.command.is_none());
+        assert_eq!(bare.serve.listen_addresses, [":1", ":2"]);
+        let named = Cli::try_parse_from(["x", "serve", "--cluster-name", "demo"]).unwrap();
+        assert!(matches!(named.command, Some(Command::Serve(args)) if args.cluster_name.as_deref() == Some("demo")));
+    }
+
+    #[test]
+    fn an_unknown_flag_or_value_is_named() {
+        for (arguments, named) in [
+            (vec!["x", "--web.listen-adress", ":1"], "--web.listen-adress"),
+            (vec!["x", "--log.level", "loud"], "loud"),
+            (vec!["x", "--web.max-requests", "many"], "many"),
+            (vec!["x", "serf"], "serf"),
+        ] {
+            let error = Cli::try_parse_from(&arguments).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}
