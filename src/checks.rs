@@ -173,17 +173,25 @@ mod tests {
         let outcome = outcome_of(CHECKS);
         assert!(outcome.runs.iter().all(|run| run.success));
         assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
-        let said: Vec<_> = outcome.families.iter().filter(|family| !family.samples.is_empty()).map(|family| family.description.name).collect();
+        let said: Vec<_> =
+            outcome.families.iter().filter(|family| !family.samples.is_empty()).map(|family| family.description.name).collect();
         assert_eq!(said, ["findings"]);
     }
 
     #[test]
     fn a_check_that_panics_takes_nothing_with_it() {
         static FAMILY: FamilyDescription = FamilyDescription { name: "x", help: "X.", kind: FamilyKind::Gauge, labels: &[] };
-        static BAD: Check =
-            Check { name: "bad", families: &[&FAMILY], findings: &[&catalogue::DRIFT], run: |_, _| panic!("a defect in this test") };
+        static BAD: Check = Check {
+            name: "bad",
+            families: &[&FAMILY],
+            findings: &[&catalogue::DRIFT],
+            run: |_, _| panic!("a defect in this test"),
+        };
         let outcome = outcome_of(&[&BAD, &freshness::CHECK]);
-        assert_eq!(outcome.runs.iter().map(|run| (run.check, run.success)).collect::<Vec<_>>(), [("bad", false), ("freshness", true)]);
+        assert_eq!(
+            outcome.runs.iter().map(|run| (run.check, run.success)).collect::<Vec<_>>(),
+            [("bad", false), ("freshness", true)]
+        );
         let counted = outcome.families.last().expect("findings are always counted");
         assert!(counted.samples.iter().all(|sample| sample.labels[0].as_str() != catalogue::DRIFT.code), "a zero would be a lie");
     }

@@ -231,6 +231,7 @@ impl World {
             eni.zone = ZoneName::from(*zone);
             interfaces.push((eni.id.clone(), eni));
             let node = Node {
+                changed_at: None,
                 name: NodeName::new(format!("node-{n}")),
                 instance_id: Some(id),
                 zone: Some(ZoneName::from(*zone)),
