@@ -63,6 +63,8 @@ pub struct KubeSettings {
     pub url: Option<http::Uri>,
     /// How long a watch stays open (whole seconds, at most 290). A quiet kind is proven fresh this often.
     pub watch_timeout: Duration,
+    /// How long the API server may take to begin an answer.
+    pub answer_timeout: Duration,
     /// Objects a page of a list.
     pub page_size: u32,
     /// How long changes gather before they are handed over together.
@@ -82,6 +84,7 @@ impl Default for KubeSettings {
             kubeconfig: None,
             url: None,
             watch_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(30),
             page_size: 500,
             coalesce: Duration::from_millis(100),
             shortest_wait: Duration::from_millis(500),

@@ -415,3 +415,14 @@ async fn an_absent_kind_is_asked_for_ever_more_seldom() {
     let lists = api.requests(Verb::List, AUTO_MODE_TARGET_GROUP_BINDINGS);
     assert!((2..=5).contains(&lists), "{lists} lists in three seconds");
 }
+
+#[tokio::test]
+async fn a_server_that_accepts_and_never_answers_is_a_timeout() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let settings = super::KubeSettings { url: Some(url), answer_timeout: Duration::from_millis(300), ..quick() };
+    let world = World::daemon(None, settings).await;
+    let category = |parts: &Parts| parts.services.failure.as_ref().map(|failure| failure.category);
+    let parts = world.until("it is told", |parts| category(parts).is_some()).await;
+    assert_eq!(category(&parts), Some(FailureCategory::Timeout));
+}

@@ -28,8 +28,8 @@ use crate::inventory::part::{Failure, FailureCategory};
 use crate::inventory::parts::Parts;
 use crate::sources::CallObserver;
 
-/// Beyond the time-out of a watch: without a sign of life for this long the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(45);
+/// Beyond the time-outs of a watch and of an answer: without a sign of life for this long all is begun anew.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why an object is of no use.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub(super) async fn watch<S: Subject>(
     report: &Report,
     context: &Context,
 ) {
-    let (client, opened) = observed(client);
+    let (client, opened) = observed(client, context.settings.answer_timeout);
     let mut watching = Watching {
         operation: format!("watch {}", scope.label),
         subject,
@@ -139,7 +139,8 @@ impl<S: Subject> Watching<'_, S> {
         config: watcher::Config,
         mut opened: Receiver<Option<Timestamp>>,
     ) {
-        let patience = self.context.settings.watch_timeout + PATIENCE;
+        let settings = &self.context.settings;
+        let patience = settings.watch_timeout + settings.answer_timeout + PATIENCE;
         opened.mark_unchanged();
         let mut stream = pin!(watcher(api, config));
         let mut give_up_at = Instant::now() + patience;

@@ -45,7 +45,7 @@ impl CallObserver for Counts {
 }
 
 /// The server lives in a runtime of its own: dropping that cuts every connection, as killing a process does.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -105,7 +105,7 @@ impl World {
         Self::daemon(Some(server), settings).await
     }
 
-    async fn daemon(server: Option<Server>, settings: KubeSettings) -> Self {
+    pub(super) async fn daemon(server: Option<Server>, settings: KubeSettings) -> Self {
         let store = Store::new(Parts::default());
         let counts = Arc::new(Counts::default());
         let client = client(&settings).await.unwrap();
