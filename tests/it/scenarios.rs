@@ -33,8 +33,7 @@ struct World {
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut cases: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    let mut cases: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     cases.sort();
     cases
 }
@@ -119,7 +118,8 @@ fn no_check_writes_a_series_twice() {
 
 #[test]
 fn every_family_of_target_health_zones_and_freshness_is_in_some_scenario() {
-    let shown: String = cases().iter().map(|case| fs::read_to_string(case.join("expected.prom")).unwrap_or_default()).collect();
+    let shown: String =
+        cases().iter().map(|case| fs::read_to_string(case.join("expected.prom")).unwrap_or_default()).collect();
     for check in CHECKS.iter().filter(|check| ["target_health", "zones", "freshness"].contains(&check.name)) {
         for family in check.families {
             assert!(shown.contains(&format!("\n# HELP eks_nlb_{} ", family.name)), "{} is in no scenario", family.name);
