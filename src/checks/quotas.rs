@@ -89,7 +89,8 @@ impl Limit {
     }
 }
 
-/// Samples older than this do not page: lists are refreshed every minute, interfaces every five.
+/// Samples older than this do not page: lists are refreshed every minute, interfaces every five, and the health of steady
+/// targets within a sweep.
 const FRESH: SignedDuration = SignedDuration::from_mins(15);
 
 /// The oldest moment at which a sample is still fresh.
@@ -105,7 +106,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
         judge(context, [&usage], &one_more, || Subject::Quota(usage.quota), report);
     }
     for (id, load_balancer) in &context.snapshot.load_balancers {
-        let usages = load_balancer_usage(context.snapshot, load_balancer);
+        let usages = load_balancer_usage(context, load_balancer);
         for usage in &usages {
             report.family(&LOAD_BALANCER_USAGE).sample([id.into(), usage.quota.into()], usage.used);
         }
@@ -113,7 +114,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
         judge(context, &usages, &one_more, subject, report);
     }
     for id in context.snapshot.target_groups.keys() {
-        let Some(usage) = target_group_usage(context.snapshot, id) else { continue };
+        let Some(usage) = target_group_usage(context, id) else { continue };
         report.family(&TARGET_GROUP_USAGE).sample([id.into(), usage.quota.into()], usage.used);
         judge(context, [&usage], &one_more, || Subject::TargetGroup(TargetGroupId::clone(id)), report);
     }

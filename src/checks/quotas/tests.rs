@@ -154,6 +154,22 @@ fn an_assumed_limit_or_an_old_sample_never_pages() {
     assert_eq!(world.run(&CHECK).codes(), ["NLB401"]);
     world.parts.load_balancers.fetched_at = Some(now() - 16.minutes());
     assert_eq!(world.run(&CHECK).codes(), ["NLB402"]);
+
+    let mut world = World::healthy();
+    world.set_quota(TARGETS_GROUP, 3.0, QuotaOrigin::Applied);
+    assert_eq!(world.run(&CHECK).codes(), ["NLB401"]);
+    for health in Arc::make_mut(&mut world.parts.target_health).values_mut() {
+        health.fetched_at = Some(now() - 16.minutes());
+    }
+    assert_eq!(world.run(&CHECK).codes(), ["NLB402"]);
+}
+
+#[test]
+fn without_a_known_load_balancer_of_the_cluster_its_groups_are_no_zero() {
+    let mut world = World::healthy();
+    Arc::make_mut(&mut world.parts.tags).clear();
+    assert_eq!(usage(&world, "security_groups_per_network_interface"), None);
+    assert_eq!(usage(&world, "network_load_balancers"), Some(1.0), "the Region's do not depend on tags");
 }
 
 #[test]

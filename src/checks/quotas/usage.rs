@@ -48,10 +48,10 @@ pub(super) fn shared_usage(context: &Context<'_>) -> Vec<Usage> {
     add("network_interfaces_per_availability_zone", fullest_zone);
     let routes = number(&parts.route_tables, now, |all| all.values().map(|table| table.routes as usize).max().unwrap_or(0));
     add("routes_per_route_table", routes);
-    let groups_of_one = number(&parts.load_balancers, now, |_| {
-        context.snapshot.load_balancers.values().map(|it| it.load_balancer.security_groups.len()).max().unwrap_or(0)
-    });
-    add("security_groups_per_network_interface", groups_of_one);
+    // Absent without a load balancer: which ones are the cluster's is not known before their tags are.
+    let groups_of_one = context.snapshot.load_balancers.values().map(|it| it.load_balancer.security_groups.len()).max();
+    let groups_of_one = groups_of_one.filter(|_| parts.load_balancers.complete().is_some());
+    add("security_groups_per_network_interface", groups_of_one.map(|used| (used, true)));
     let own_addresses = number(&parts.addresses, now, |all| all.values().filter(|address| !address.service_managed).count());
     add("elastic_ips", own_addresses);
     usages
@@ -80,20 +80,27 @@ fn owns_vpc(parts: &Parts) -> Option<bool> {
 }
 
 /// The use of quotas that hold for each load balancer; those that are not known are left out.
-pub(super) fn load_balancer_usage(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer) -> Vec<Usage> {
+pub(super) fn load_balancer_usage(context: &Context<'_>, load_balancer: &ClusterLoadBalancer) -> Vec<Usage> {
+    let snapshot = context.snapshot;
     let mut usages = Vec::new();
-    let mut add = |quota, used: Option<f64>| usages.extend(used.map(|used| Usage { quota, used, fresh: true }));
-    let id = &load_balancer.load_balancer.id;
-    let listeners = snapshot.parts.listeners.get(id).and_then(|listeners| listeners.complete());
-    add("listeners_per_network_load_balancer", listeners.map(|listeners| listeners.len() as f64));
+    let mut add = |quota, used: Option<f64>, fresh| usages.extend(used.map(|used| Usage { quota, used, fresh }));
+    let listeners = snapshot.parts.listeners.get(&load_balancer.load_balancer.id).and_then(|listeners| listeners.complete());
+    add("listeners_per_network_load_balancer", listeners.map(|listeners| listeners.len() as f64), true);
     // Which groups it has is read from their list: while that is incomplete, no sum over them is known.
     if snapshot.parts.target_groups.complete().is_some() {
         let groups: Vec<_> = load_balancer.target_groups.iter().filter_map(|id| snapshot.target_groups.get(id)).collect();
+        let fresh = groups.iter().all(|group| is_fresh(context, &group.target_group.id));
         let all = groups.iter().map(|group| Some(registered(snapshot, group)?.count() as f64 * weight(group)?)).sum();
-        add("targets_per_network_load_balancer", all);
-        add("targets_per_availability_zone_per_network_load_balancer", fullest_target_zone(snapshot, load_balancer, &groups));
+        add("targets_per_network_load_balancer", all, fresh);
+        let fullest = fullest_target_zone(snapshot, load_balancer, &groups);
+        add("targets_per_availability_zone_per_network_load_balancer", fullest, fresh);
     }
     usages
+}
+
+fn is_fresh(context: &Context<'_>, group: &TargetGroupId) -> bool {
+    let health = context.snapshot.parts.target_health.get(group);
+    health.is_some_and(|health| health.fresh_since(fresh_since(context.now)).is_some())
 }
 
 /// Targets in the fullest zone. With cross-zone on, every zone sends to every target, and the quota of one zone holds for
@@ -134,7 +141,7 @@ fn weight(group: &ClusterTargetGroup) -> Option<f64> {
 }
 
 /// The use of the quota that holds for each target group.
-pub(super) fn target_group_usage(snapshot: &Snapshot, id: &TargetGroupId) -> Option<Usage> {
-    let used = registered(snapshot, snapshot.target_groups.get(id)?)?.count() as f64;
-    Some(Usage { quota: "targets_per_target_group", used, fresh: true })
+pub(super) fn target_group_usage(context: &Context<'_>, id: &TargetGroupId) -> Option<Usage> {
+    let used = registered(context.snapshot, context.snapshot.target_groups.get(id)?)?.count() as f64;
+    Some(Usage { quota: "targets_per_target_group", used, fresh: is_fresh(context, id) })
 }

@@ -238,6 +238,7 @@ impl World {
                 internal_ips: Vec::new(),
                 ready: ConditionStatus::True,
                 ready_changed_at: None,
+                changed_at: None,
                 labels: StringMap::new(),
                 taints: BTreeSet::new(),
             };

@@ -14,8 +14,10 @@ const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
 /// nothing; the in-tree provider and Auto Mode discover by rules of their own.
 pub(super) fn demand(snapshot: &Snapshot) -> BTreeSet<(Scheme, bool)> {
     let parts = &snapshot.parts;
-    let none_installed = parts.controllers.complete().is_some_and(|controllers| controllers.is_empty());
     let controller = only_controller(parts);
+    // One that runs where it is not recognised shows by what it made.
+    let none_installed = parts.controllers.complete().is_some_and(|controllers| controllers.is_empty())
+        && !snapshot.load_balancers.values().any(|it| it.controller == Controller::LoadBalancerController);
     if none_installed || controller.is_some_and(|it| !it.gate("EnableServiceController", true)) {
         return BTreeSet::new();
     }

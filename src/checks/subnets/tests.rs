@@ -211,7 +211,10 @@ fn a_scheme_is_in_use_by_services_that_the_controller_owns_and_that_rely_on_disc
     assert!(!critical(&flagged));
     flagged.set_controller("v3.5.0", &[("default-load-balancer-scheme", "internet-facing")]);
     assert!(critical(&flagged));
+    flagged.add_service(service("another", &[("scheme", "internet-facing")]));
     edit(&mut flagged.parts.controllers, |all| all.clear());
+    assert!(critical(&flagged), "somebody made the load balancer that is there");
+    edit(&mut flagged.parts.load_balancers, |all| all.clear());
     assert!(!critical(&flagged), "nobody is there who would discover subnets");
 }
 

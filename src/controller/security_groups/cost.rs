@@ -115,9 +115,8 @@ const MANAGE: &str = "manage-backend-security-group-rules";
 fn next_mode(snapshot: &Snapshot, existing: &[(&ClusterLoadBalancer, Mode)]) -> Option<Mode> {
     let parts = &snapshot.parts;
     let by_controller = || existing.iter().filter(|(it, _)| it.controller == Controller::LoadBalancerController);
-    let none_installed = parts.controllers.complete().is_some_and(|controllers| controllers.is_empty());
-    let controller = only_controller(parts).filter(|_| !none_installed);
-    if controller.is_none() && (none_installed || by_controller().next().is_none()) {
+    let controller = only_controller(parts);
+    if controller.is_none() && by_controller().next().is_none() {
         // Only the in-tree provider, or Auto Mode, or nobody is there to make the next one.
         return existing.iter().any(|(it, _)| it.controller == Controller::InTree).then_some(Mode::InTree);
     }

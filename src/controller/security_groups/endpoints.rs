@@ -30,13 +30,14 @@ pub(super) fn endpoint_groups(snapshot: &Snapshot, cluster: &str, roles: &Roles)
     snapshot.nodes_by_instance.keys().filter_map(|instance| choose.group(index.primary.get(instance.as_str())?)).collect()
 }
 
-/// Distinct ids of all targets known to be registered: thousands of targets are often tens of nodes.
+/// Distinct ids of all targets known to be registered: thousands of targets are often tens of nodes. Groups that several
+/// clusters share are left out, since their targets may be another cluster's.
 fn registered_targets(snapshot: &Snapshot) -> HashSet<&str> {
     let by_interface = |id| {
         snapshot
             .target_groups
             .get(id)
-            .is_some_and(|group| matches!(group.target_group.target_type, TargetType::Instance | TargetType::Ip))
+            .is_some_and(|group| !group.shared && matches!(group.target_group.target_type, TargetType::Instance | TargetType::Ip))
     };
     let samples = snapshot.parts.target_health.iter().filter(|(id, _)| by_interface(*id)).filter_map(|(_, health)| health.get());
     samples.flat_map(|health| &health.targets).map(|target| &*target.id).collect()
@@ -139,7 +140,13 @@ fn marked_groups(snapshot: &Snapshot, cluster: &str, groups: &Groups, roles: &Ro
             })
     };
     let own_vpc = |group: &SecurityGroup| snapshot.parts.scope.vpc_id.as_ref().is_none_or(|vpc| *vpc == group.vpc_id);
-    groups.values().filter(|group| own_vpc(group) && is_marked(group)).map(|group| group.id.clone()).collect()
+    // Groups on load balancers are owned by the cluster too; those of the in-tree provider's classic ones are called so.
+    let on_targets = |group: &SecurityGroup| {
+        let fronts = [Role::FrontendManaged, Role::FrontendCustom, Role::Backend];
+        !fronts.iter().any(|role| roles.has(&group.id, *role)) && !group.name.starts_with("k8s-elb-")
+    };
+    let marked = groups.values().filter(|group| own_vpc(group) && on_targets(group) && is_marked(group));
+    marked.map(|group| group.id.clone()).collect()
 }
 
 /// The controller's label stands among comma-separated pairs, beside any other text.

@@ -122,6 +122,35 @@ fn an_ip_target_is_reached_through_the_interface_that_holds_its_address_or_prefi
 }
 
 #[test]
+fn targets_of_a_group_shared_with_other_clusters_do_not_make_endpoint_groups() {
+    use crate::inventory::kube::{BindingGroup, PortReference, TargetGroupBinding};
+    let mut world = World::healthy();
+    let mut foreign = interface("eni-foreign", &["sg-unrelated"]);
+    foreign.attachment = Some(Attachment { instance_id: "i-foreign".into(), device_index: 0 });
+    edit(&mut world.parts.network_interfaces, |all| drop(all.insert(foreign.id.clone(), Arc::new(foreign))));
+    world.set_targets("web", vec![target("i-0"), target("i-foreign")]);
+    assert_eq!(endpoints(&world), [NODE, "sg-unrelated"]);
+    let binding = TargetGroupBinding {
+        name: ObjectName::new("shop", "web"),
+        group: BindingGroup::LoadBalancerController,
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        deleted_at: None,
+        target_group_arn: Some(world.parts.target_groups.get().unwrap().values().next().unwrap().arn.clone()),
+        target_type: None,
+        service: ObjectName::new("shop", "web"),
+        service_port: PortReference::Number(80),
+        networking: true,
+        node_selector: None,
+        multi_cluster: true,
+        other_account: false,
+        vpc_id: None,
+        stack: None,
+    };
+    edit(&mut world.parts.target_group_bindings, |all| drop(all.insert(binding.name.clone(), Arc::new(binding))));
+    assert_eq!(endpoints(&world), [NODE], "the nodes' group");
+}
+
+#[test]
 fn of_several_groups_the_one_tagged_for_the_cluster_gets_the_rules() {
     let world = |groups: &[(&str, &[(&str, &str)])]| {
         let mut world = World::healthy();
@@ -150,6 +179,10 @@ fn while_interfaces_are_unknown_marks_on_the_groups_tell() {
     let mut world = World::healthy();
     incomplete(&mut world.parts.network_interfaces);
     assert_eq!(endpoints(&world), [NODE], "tagged as owned");
+    let owned = [("kubernetes.io/cluster/demo", "owned")];
+    world.add_group(SecurityGroup { name: "k8s-elb-a0123".into(), ..group("sg-classic", &owned, Vec::new()) });
+    world.edit_group(FRONT, |it| drop(it.tags.insert(owned[0].0.into(), owned[0].1.into())));
+    assert_eq!(endpoints(&world), [NODE], "groups on load balancers are no endpoint groups");
     world.edit_group(NODE, |it| it.tags.clear());
     assert_eq!(endpoints(&world), [NODE], "a labelled rule lets this cluster's group in");
     let shared = "elbv2.k8s.aws/targetGroupBinding=shared";
