@@ -10,7 +10,7 @@ use crate::telemetry::{LogFormat, LogLevel};
 #[derive(Debug, Parser)]
 #[command(
     name = "eks-nlb-exporter",
-    version = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("BUILD_REVISION"), ", ", env!("BUILD_RUSTC"), ")"),
+    version = crate::version::LONG,
     args_conflicts_with_subcommands = true,
     max_term_width = 110
 )]

@@ -10,6 +10,6 @@ mod page;
 pub mod process;
 pub mod readiness;
 pub mod render;
-mod routes;
+pub mod routes;
 pub mod server;
 pub mod table;

@@ -99,7 +99,7 @@ pub(crate) fn fresh_since(now: Timestamp) -> Timestamp {
 
 fn run(context: &Context<'_>, report: &mut Report) {
     write_limits(context, report);
-    let one_more = OneMore::of(context.snapshot, &Roles::of(context.snapshot));
+    let one_more = OneMore::of(context.snapshot, &Roles::of_load_balancers(context.snapshot));
     for usage in shared_usage(context) {
         report.family(&USAGE).sample([usage.quota.into()], usage.used);
         judge(context, [&usage], &one_more, || Subject::Quota(usage.quota), report);
@@ -213,11 +213,11 @@ fn verdict(usage: &Usage, limit: f64, need: u64, warning_ratio: f64) -> Option<&
 }
 
 fn sentence(subject: &Subject, usage: &Usage, limit: f64, need: u64) -> String {
-    let more = match subject {
-        Subject::Quota(_) => format!(", and one more load balancer needs {need}"),
-        _ => String::new(),
-    };
-    format!("{subject} uses {} of {limit} {}{more}", usage.used, usage.quota)
+    let Usage { quota, used, .. } = usage;
+    match subject {
+        Subject::Quota(_) => format!("{used} of {limit} {quota} are used, and one more load balancer needs {need}"),
+        _ => format!("{subject} uses {used} of {limit} {quota}"),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! How full are the security groups that this cluster's load balancers depend on, and is there room for the next one?
 
 pub mod counting;
+#[cfg(test)]
+pub(crate) mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::{Check, Context};
 use crate::controller::security_groups::only_controller;
 use crate::controller::subnets::{
-    Choice, Discovery, NEEDED_ADDRESSES, Network, Route, Routes, Rules, Verdict, discover, is_foreign, role, role_tag,
+    Choice, Discovery, NEEDED_ADDRESSES, Network, Route, Routes, Rules, discover, is_foreign, role, role_tag,
 };
 use crate::inventory::aws::{Locale, Scheme, Subnet};
 use crate::inventory::ids::SubnetId;
@@ -131,12 +131,12 @@ fn write_discovery(scheme: Scheme, discovery: &Discovery, report: &mut Report) {
 /// Free addresses of the candidates of a scheme. A full subnet beside one that serves its zone does no harm: adding that
 /// one was the remedy.
 fn judge_addresses(network: &Network<'_>, scheme: Scheme, discovery: &Discovery, report: &mut Report) {
-    let candidates = || network.subnets.values().filter(|subnet| is_candidate(subnet, scheme, discovery));
+    let candidates = || network.subnets.values().filter(|subnet| discovery.is_candidate(&subnet.id));
     for subnet in candidates() {
         let Some(available) = subnet.available_ip_addresses else { continue };
         // The best of the zone's other subnets that pass every test.
         let others = candidates().filter(|other| other.zone == subnet.zone && other.id != subnet.id);
-        let passing = others.filter(|other| passes(other, discovery)).filter_map(|other| other.available_ip_addresses).max();
+        let passing = others.filter(|other| discovery.passes(&other.id)).filter_map(|other| other.available_ip_addresses).max();
         let Some((kind, floor)) = threshold(subnet, scheme, available) else { continue };
         if passing.is_some_and(|free| free >= floor) || already_found(report, &subnet.id) {
             continue;
@@ -166,25 +166,6 @@ fn threshold(subnet: &Subnet, scheme: Scheme, available: u64) -> Option<(&'stati
 /// One subnet, one finding, even where it serves both schemes.
 fn already_found(report: &Report, subnet: &SubnetId) -> bool {
     report.findings().iter().any(|finding| matches!(&finding.subject, Subject::Subnet(id) if id == subnet))
-}
-
-/// The controller looks at its addresses: it is a candidate, and not another cluster's. Without a verdict it passed the
-/// tests and waits for its zone's kind.
-fn is_candidate(subnet: &Subnet, scheme: Scheme, discovery: &Discovery) -> bool {
-    match discovery.verdicts.get(&subnet.id) {
-        Some(Verdict::FewAddresses) => true,
-        Some(_) => passes(subnet, discovery),
-        None => role(subnet, scheme) == Some(true),
-    }
-}
-
-fn passes(subnet: &Subnet, discovery: &Discovery) -> bool {
-    match discovery.verdicts.get(&subnet.id) {
-        Some(verdict) => {
-            matches!(verdict, Verdict::Chosen | Verdict::Outranked | Verdict::MixedLocale | Verdict::UnknownLocale)
-        }
-        None => false,
-    }
 }
 
 fn judge_zones(network: &Network<'_>, rules: Rules, scheme: Scheme, dualstack: bool, report: &mut Report) {

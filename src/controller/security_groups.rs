@@ -39,6 +39,16 @@ pub struct Roles {
 impl Roles {
     /// Works out the roles; empty while the cluster's name is unknown.
     pub fn of(snapshot: &Snapshot) -> Self {
+        let mut roles = Self::of_load_balancers(snapshot);
+        let Some(cluster) = snapshot.parts.scope.cluster_name.as_deref() else { return roles };
+        for id in endpoints::endpoint_groups(snapshot, cluster, &roles) {
+            roles.add(&id, Role::Endpoint, None);
+        }
+        roles
+    }
+
+    /// All roles but `Endpoint`, which needs every target and interface and is not for free.
+    pub fn of_load_balancers(snapshot: &Snapshot) -> Self {
         let mut roles = Self::default();
         let parts = &snapshot.parts;
         let Some(cluster) = parts.scope.cluster_name.as_deref() else { return roles };
@@ -52,9 +62,6 @@ impl Roles {
             roles.add(&SecurityGroupId::from(id), Role::Backend, None);
         }
         roles.add_attached(snapshot);
-        for id in endpoints::endpoint_groups(snapshot, cluster, &roles) {
-            roles.add(&id, Role::Endpoint, None);
-        }
         roles
     }
 

@@ -146,6 +146,8 @@ pub struct Network<'a> {
 pub struct Discovery {
     /// The verdict of each subnet; absent where it depends on something unknown.
     pub verdicts: BTreeMap<SubnetId, Verdict>,
+    /// The preferred subnet of each zone, before the kinds of zones are compared; empty where candidates are unknown.
+    pub winners: Vec<SubnetId>,
     /// The result.
     pub choice: Choice,
 }
@@ -213,6 +215,16 @@ impl Discovery {
             Choice::Unknown => None,
         }
     }
+
+    /// Whether a subnet passes every test, be it preferred in its zone or not.
+    pub fn passes(&self, subnet: &SubnetId) -> bool {
+        self.winners.contains(subnet) || self.verdicts.get(subnet) == Some(&Verdict::Outranked)
+    }
+
+    /// Whether a subnet's free addresses count: it passes, or would with more of them.
+    pub fn is_candidate(&self, subnet: &SubnetId) -> bool {
+        self.passes(subnet) || self.verdicts.get(subnet) == Some(&Verdict::FewAddresses)
+    }
 }
 
 /// The subnet tag that makes a subnet a candidate for a scheme.
@@ -241,7 +253,7 @@ pub fn is_foreign(subnet: &Subnet, cluster: &str) -> bool {
 /// Simulates discovery for a new load balancer.
 pub fn discover(network: &Network<'_>, rules: Rules, scheme: Scheme, dualstack: bool) -> Discovery {
     let Some((candidates, mut verdicts)) = candidates(network, rules, scheme) else {
-        return Discovery { verdicts: BTreeMap::new(), choice: Choice::Unknown };
+        return Discovery { verdicts: BTreeMap::new(), winners: Vec::new(), choice: Choice::Unknown };
     };
     let mut by_zone: BTreeMap<&ZoneName, Vec<&Subnet>> = BTreeMap::new();
     let evaluated = candidates.len();
@@ -259,7 +271,7 @@ pub fn discover(network: &Network<'_>, rules: Rules, scheme: Scheme, dualstack: 
             few_addresses: count(&[Verdict::FewAddresses]),
             no_ipv6_cidr: count(&[Verdict::NoIpv6Cidr]),
         };
-        return Discovery { verdicts, choice: Choice::Refused(refusal) };
+        return Discovery { verdicts, winners: Vec::new(), choice: Choice::Refused(refusal) };
     }
     let mut winners = Vec::with_capacity(by_zone.len());
     for mut subnets in by_zone.into_values() {
@@ -273,7 +285,7 @@ pub fn discover(network: &Network<'_>, rules: Rules, scheme: Scheme, dualstack: 
     if let Some(verdict) = verdict {
         verdicts.extend(winners.iter().map(|subnet| (subnet.id.clone(), verdict)));
     }
-    Discovery { verdicts, choice }
+    Discovery { verdicts, winners: winners.into_iter().map(|subnet| subnet.id.clone()).collect(), choice }
 }
 
 type Candidates<'a> = (Vec<&'a Subnet>, BTreeMap<SubnetId, Verdict>);

@@ -1,4 +1,5 @@
-//! What is served on /metrics? The observed part, rendered once a picture and only borrowed by scrapes, and a fresh tail.
+//! What is served on /metrics? The observed part, rendered once a picture and only borrowed by scrapes, and a tail that is
+//! written again whenever something in it has changed.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,11 +13,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::checks::model::Outcome;
-use crate::expose::gzip::{Head, Packer};
+use crate::expose::gzip::{Head, Packer, Tail};
 use crate::expose::negotiate::{Encoding, Form, Format};
 use crate::expose::own::{AlwaysCollector, OwnMetrics, WorkCollector};
 use crate::expose::process::ProcessCollector;
 use crate::expose::render;
+
+/// How old `process_*` may be. The rest of the tail is never older than its last change.
+const PROCESS_AGE: Duration = Duration::from_secs(1);
 
 /// How the exposition is made.
 #[derive(Debug, Clone)]
@@ -62,7 +66,7 @@ pub struct Exposed {
     pub form: Form,
     /// The observed part, shared with every other answer from the same picture.
     pub observed: Bytes,
-    /// The part made for this answer.
+    /// The part about the exporter itself.
     pub fresh: Bytes,
 }
 
@@ -70,7 +74,8 @@ pub struct Exposed {
 pub struct Exposition {
     settings: ExpositionSettings,
     own: Arc<OwnMetrics>,
-    tail: Registry,
+    about_us: Registry,
+    tails: [Mutex<Option<Arc<Fresh>>>; Form::ALL.len()],
     shown: RwLock<Arc<Picture>>,
     /// Milliseconds after `started` at which each form was last asked for, plus one; 0 is never.
     asked: [AtomicU64; Form::ALL.len()],
@@ -87,6 +92,18 @@ impl fmt::Debug for Exposition {
     }
 }
 
+/// The tail in one form, and until when it is true.
+struct Fresh {
+    changes: u64,
+    written: Instant,
+    tail: Packed,
+}
+
+enum Packed {
+    Plain(Bytes),
+    Gzip(Tail),
+}
+
 /// A picture and the forms that it has been rendered in.
 struct Picture {
     outcome: Option<Arc<Outcome>>,
@@ -96,17 +113,18 @@ struct Picture {
 impl Exposition {
     /// An exposition with no picture yet: it shows the exporter's own metrics alone.
     pub fn new(own: Arc<OwnMetrics>, settings: ExpositionSettings) -> Arc<Self> {
-        let mut tail = Registry::default();
-        tail.register_collector(Box::new(AlwaysCollector(Arc::clone(&own))));
+        let mut about_us = Registry::default();
+        about_us.register_collector(Box::new(AlwaysCollector(Arc::clone(&own))));
         if settings.exporter_metrics {
-            tail.register_collector(Box::new(WorkCollector(Arc::clone(&own))));
-            tail.register_collector(Box::new(ProcessCollector::new()));
+            about_us.register_collector(Box::new(WorkCollector(Arc::clone(&own))));
+            about_us.register_collector(Box::new(ProcessCollector::new()));
         }
         let empty = Form::ALL.map(|form| OnceCell::new_with(Some(Head::empty(form.encoding))));
         Arc::new(Self {
             settings,
             own,
-            tail,
+            about_us,
+            tails: Default::default(),
             shown: RwLock::new(Arc::new(Picture { outcome: None, forms: empty })),
             asked: Default::default(),
             sizes: Default::default(),
@@ -234,13 +252,35 @@ impl Exposition {
     }
 
     fn fresh(&self, form: Form, head: &Head) -> Result<Bytes, fmt::Error> {
-        let mut text = String::with_capacity(64 * 1024);
-        render::encode(form.format, &self.tail, &mut text)?;
-        render::encode_end(form.format, &mut text)?;
-        Ok(match form.encoding {
-            Encoding::Identity => text.into(),
-            Encoding::Gzip => head.close(text.as_bytes()),
+        let lock = || self.tails[form.index()].lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock().as_ref().map(Arc::clone);
+        let still_true = |fresh: &Fresh| fresh.changes == self.own.changes() && fresh.written.elapsed() < PROCESS_AGE;
+        let fresh = match known {
+            Some(fresh) if still_true(&fresh) => fresh,
+            // Scrapes that come now write it too, instead of waiting for this one.
+            _ => {
+                let fresh = Arc::new(self.write_tail(form)?);
+                *lock() = Some(Arc::clone(&fresh));
+                fresh
+            }
+        };
+        Ok(match &fresh.tail {
+            Packed::Plain(text) => text.clone(),
+            Packed::Gzip(tail) => head.close(tail),
         })
+    }
+
+    fn write_tail(&self, form: Form) -> Result<Fresh, fmt::Error> {
+        // Before the numbers are read: a change in between must not be taken for known.
+        let (changes, written) = (self.own.changes(), Instant::now());
+        let mut text = String::with_capacity(64 * 1024);
+        render::encode(form.format, &self.about_us, &mut text)?;
+        render::encode_end(form.format, &mut text)?;
+        let tail = match form.encoding {
+            Encoding::Identity => Packed::Plain(text.into()),
+            Encoding::Gzip => Packed::Gzip(Tail::pack(text.as_bytes())),
+        };
+        Ok(Fresh { changes, written, tail })
     }
 }
 

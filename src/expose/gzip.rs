@@ -45,19 +45,35 @@ impl Head {
         Self { bytes, checksum: Hasher::new() }
     }
 
-    /// Packs the rest of the member's content and closes it.
-    pub(crate) fn close(&self, content: &[u8]) -> Bytes {
-        let mut checksum = Hasher::new();
-        checksum.update(content);
-        let mut packed = Vec::with_capacity(content.len() / 4 + 64);
-        deflate(&mut Compress::new(Compression::new(LEVEL), false), content, &mut packed, FlushCompress::Finish);
+    /// The rest of the member: the fresh part, which was packed on its own, and the checksum and length of both.
+    pub(crate) fn close(&self, tail: &Tail) -> Bytes {
         let mut whole = self.checksum.clone();
-        whole.combine(&checksum);
+        whole.combine(&tail.checksum);
         // The format counts the length modulo 2^32.
         let length = whole.total_len() as u32;
-        packed.extend(whole.finalize().to_le_bytes());
-        packed.extend(length.to_le_bytes());
-        packed.into()
+        let mut rest = Vec::with_capacity(tail.packed.len() + 8);
+        rest.extend_from_slice(&tail.packed);
+        rest.extend(whole.finalize().to_le_bytes());
+        rest.extend(length.to_le_bytes());
+        rest.into()
+    }
+}
+
+/// The last blocks of a member, whatever stands before them.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    packed: Vec<u8>,
+    checksum: Hasher,
+}
+
+impl Tail {
+    /// Packs a fresh part.
+    pub(crate) fn pack(content: &[u8]) -> Self {
+        let mut checksum = Hasher::new();
+        checksum.update(content);
+        let mut packed = Vec::with_capacity(content.len() / 4 + PIECE / 2);
+        deflate(&mut Compress::new(Compression::new(LEVEL), false), content, &mut packed, FlushCompress::Finish);
+        Self { packed, checksum }
     }
 }
 
@@ -172,7 +188,7 @@ mod tests {
                 }
                 let head = packer.finish();
                 for fresh in ["", "fresh", &noise(3 * PIECE), &cached] {
-                    let whole = [&head.bytes[..], &head.close(fresh.as_bytes())].concat();
+                    let whole = [&head.bytes[..], &head.close(&Tail::pack(fresh.as_bytes()))].concat();
                     assert_eq!(unpack(&whole), format!("{cached}{fresh}"), "{length}");
                 }
             }
@@ -186,12 +202,12 @@ mod tests {
         packer.write_str("before ").unwrap();
         packer.write_bytes(text.as_bytes());
         let head = packer.finish();
-        assert_eq!(unpack(&[&head.bytes[..], &head.close(b"!")].concat()), format!("before {text}!"));
+        assert_eq!(unpack(&[&head.bytes[..], &head.close(&Tail::pack(b"!"))].concat()), format!("before {text}!"));
     }
 
     #[test]
     fn an_empty_head_takes_a_tail() {
         let head = Head::empty(Encoding::Gzip);
-        assert_eq!(unpack(&[&head.bytes[..], &head.close(b"alone")].concat()), "alone");
+        assert_eq!(unpack(&[&head.bytes[..], &head.close(&Tail::pack(b"alone"))].concat()), "alone");
     }
 }

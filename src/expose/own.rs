@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,22 +20,7 @@ use crate::expose::render::{describe, encode_gauge};
 use crate::inventory::part::FailureCategory;
 use crate::inventory::parts::source;
 use crate::sources::CallObserver;
-
-/// What this program was built from.
-pub mod build {
-    /// The crate's version.
-    pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-    /// The commit, from `EKS_NLB_EXPORTER_REVISION` at build time.
-    pub const REVISION: &str = match option_env!("EKS_NLB_EXPORTER_REVISION") {
-        Some(revision) => revision,
-        None => "unknown",
-    };
-    /// The compiler's version, from `EKS_NLB_EXPORTER_RUSTC` at build time.
-    pub const RUSTC: &str = match option_env!("EKS_NLB_EXPORTER_RUSTC") {
-        Some(rustc) => rustc,
-        None => "unknown",
-    };
-}
+use crate::version;
 
 /// What kind of family this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +102,7 @@ const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 #[derive(Debug, Default)]
 pub struct OwnMetrics {
     numbers: Mutex<Numbers>,
+    changes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -169,23 +156,37 @@ impl OwnMetrics {
 
     /// The configuration was loaded, at the start or again, or could not be.
     pub fn config_loaded(&self, success: bool, now: Timestamp) {
-        let mut numbers = self.lock();
-        numbers.reload_successful = Some(success);
-        if success {
-            numbers.reloaded_at = Some(now);
-        }
+        self.change(|numbers| {
+            numbers.reload_successful = Some(success);
+            if success {
+                numbers.reloaded_at = Some(now);
+            }
+        });
     }
 
     /// A picture was rendered and is served from now on.
     pub(crate) fn rendered(&self, took: Duration) {
-        let mut numbers = self.lock();
-        numbers.pictures += 1;
-        numbers.render_duration = Some(took);
+        self.change(|numbers| {
+            numbers.pictures += 1;
+            numbers.render_duration = Some(took);
+        });
     }
 
     /// Attempts of an operation so far.
     pub fn attempts(&self, api_service: &'static str, operation: &'static str) -> u64 {
         self.lock().calls.get(&(api_service, operation)).map_or(0, |calls| calls.attempts)
+    }
+
+    /// How often something has changed: what was written at the same count is still true.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Numbers)) {
+        let mut numbers = self.lock();
+        change(&mut numbers);
+        // Under the lock: whoever reads this count finds the change when the lock is free.
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// No call leaves the numbers half written, so those of a thread that panicked are still good.
@@ -202,21 +203,22 @@ impl CallObserver for OwnMetrics {
         outcome: Result<(), FailureCategory>,
         took: Duration,
     ) {
-        let mut numbers = self.lock();
-        let calls = numbers.calls.entry((api_service, operation)).or_default();
-        calls.attempts += 1;
-        calls.durations.observe(took.as_secs_f64());
-        if let Err(category) = outcome {
-            *calls.failures.entry(category).or_default() += 1;
-        }
+        self.change(|numbers| {
+            let calls = numbers.calls.entry((api_service, operation)).or_default();
+            calls.attempts += 1;
+            calls.durations.observe(took.as_secs_f64());
+            if let Err(category) = outcome {
+                *calls.failures.entry(category).or_default() += 1;
+            }
+        });
     }
 
     fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration) {
-        self.lock().calls.entry((api_service, operation)).or_default().waited += waited;
+        self.change(|numbers| numbers.calls.entry((api_service, operation)).or_default().waited += waited);
     }
 
     fn unknown_value(&self, source: &'static str) {
-        *self.lock().unknown_values.entry(source).or_default() += 1;
+        self.change(|numbers| *numbers.unknown_values.entry(source).or_default() += 1);
     }
 }
 
@@ -231,7 +233,7 @@ impl Collector for AlwaysCollector {
             (numbers.reload_successful, numbers.reloaded_at)
         };
         write(&mut encoder, &BUILD_INFO, |metric| {
-            metric.encode_info(&[("version", build::VERSION), ("revision", build::REVISION), ("rustc", build::RUSTC)])
+            metric.encode_info(&[("version", version::VERSION), ("revision", version::REVISION), ("rustc", version::RUSTC)])
         })?;
         if let Some(successful) = successful {
             write(&mut encoder, &RELOAD_SUCCESSFUL, |metric| metric.encode_gauge(&u64::from(successful)))?;
@@ -382,7 +384,7 @@ mod tests {
     #[test]
     fn a_new_exporter_says_what_it_is_and_nothing_it_does_not_know() {
         let text = text(Format::Text, &OwnMetrics::new());
-        assert!(text.contains(&format!("eks_nlb_exporter_build_info{{version=\"{}\",revision=\"", build::VERSION)), "{text}");
+        assert!(text.contains(&format!("eks_nlb_exporter_build_info{{version=\"{}\",revision=\"", version::VERSION)), "{text}");
         assert!(!text.contains("aws_api") && !text.contains("reload") && !text.contains("render_duration"), "{text}");
     }
 

@@ -8,9 +8,9 @@ use maud::{DOCTYPE, html};
 
 use crate::checks::model::{Outcome, Severity};
 use crate::expose::api::SourceView;
-use crate::expose::own::build;
 use crate::expose::readiness::State;
 use crate::inventory::parts::SourceStatus;
+use crate::version;
 
 /// Nothing but this server's own style sheet: findings hold text that strangers may have written.
 pub(crate) const CONTENT_SECURITY_POLICY: &str =
@@ -44,7 +44,7 @@ pub(crate) fn render(
             }
             body {
                 h1 { "eks-nlb-exporter" }
-                p { "Version " (build::VERSION) ", revision " (build::REVISION) ". Metrics: " a href=(telemetry_path) { (telemetry_path) } "." }
+                p { "Version " (version::VERSION) ", revision " (version::REVISION) ". Metrics: " a href=(telemetry_path) { (telemetry_path) } "." }
                 p { (readiness_sentence(readiness)) }
                 h2 { "Findings" }
                 @match outcome {

@@ -186,18 +186,16 @@ impl GroupShape {
 impl Shape {
     fn of(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer) -> Self {
         let aws = &load_balancer.load_balancer;
-        let mut shape = Self { subnets: aws.zones.len() as u64, groups: Vec::new(), ..Self::plain(snapshot) };
-        if let Some(service) = service_of(snapshot, load_balancer) {
-            shape.ranges = source_ranges(service);
-        }
+        let ranges = service_of(snapshot, load_balancer).map(source_ranges).unwrap_or_default();
+        let groups = load_balancer.target_groups.iter().filter_map(|id| snapshot.target_groups.get(id));
+        let groups = groups.map(|group| GroupShape::of(snapshot, group)).collect();
+        let mut shape = Self { subnets: aws.zones.len() as u64, ranges, default_ipv4: 1, default_ipv6: 1, groups };
         let internal = aws.scheme == Scheme::Internal && load_balancer.controller == Controller::LoadBalancerController;
         let vpc = snapshot.parts.vpcs.get().and_then(|vpcs| vpcs.get(&aws.vpc_id));
         if let Some(vpc) = vpc.filter(|_| internal) {
             shape.default_ipv4 = vpc.cidrs.len() as u64;
             shape.default_ipv6 = vpc.ipv6_cidrs.len() as u64;
         }
-        let groups = load_balancer.target_groups.iter().filter_map(|id| snapshot.target_groups.get(id));
-        shape.groups.extend(groups.map(|group| GroupShape::of(snapshot, group)));
         shape
     }
 

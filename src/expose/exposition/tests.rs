@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::checks::model::{FamilyDescription, FamilyKind, Report};
+use crate::sources::CallObserver as _;
 
 static NUMBER: FamilyDescription =
     FamilyDescription { name: "number", help: "A number.", kind: FamilyKind::Gauge, labels: &["place"] };
@@ -118,6 +119,35 @@ async fn the_observed_part_of_the_same_picture_is_the_same_to_the_byte() {
             assert_eq!(seen[form.index()].get_or_insert(observed.clone()), &observed, "{form:?}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_numbers_are_those_of_the_moment_in_every_form() {
+    let own = OwnMetrics::new();
+    let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::default());
+    for count in 1..5 {
+        own.attempted("ec2", "DescribeVpcs", Ok(()), Duration::ZERO);
+        for form in Form::ALL {
+            let text = text(&exposition.body(form).await.unwrap());
+            let line = format!("eks_nlb_aws_api_requests_total{{api_service=\"ec2\",operation=\"DescribeVpcs\"}} {count}\n");
+            assert!(text.contains(&line), "{form:?}: {text}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tail_is_written_again_after_a_change_or_a_second() {
+    let own = OwnMetrics::new();
+    let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::default());
+    let tail = |exposed: Exposed| exposed.fresh.as_ptr();
+    let first = exposition.body(TEXT).await.unwrap();
+    let address = first.fresh.as_ptr();
+    assert_eq!(tail(exposition.body(TEXT).await.unwrap()), address, "nothing has changed");
+    tokio::time::advance(PROCESS_AGE).await;
+    let second = exposition.body(TEXT).await.unwrap();
+    assert_ne!(second.fresh.as_ptr(), address, "the process has gone on");
+    own.unknown_value("aws_tags");
+    assert_ne!(tail(exposition.body(TEXT).await.unwrap()), second.fresh.as_ptr(), "something was counted");
 }
 
 #[tokio::test]
