@@ -213,6 +213,17 @@ impl Verdict {
         series
     }
 
+    /// Expected, expected healthy, missing and unexpected targets of the group.
+    pub(crate) fn registration(&self) -> [Option<f64>; 4] {
+        ["expected", "expected_healthy", "missing", "unexpected"]
+            .map(|what| self.value(&format!("target_group_{what}_targets"), &[TARGET_GROUP]))
+    }
+
+    /// Ready, not ready and terminating endpoints of the group.
+    pub(crate) fn endpoints(&self) -> [Option<f64>; 3] {
+        ["ready", "not_ready", "terminating"].map(|what| self.value("target_group_endpoints", &[TARGET_GROUP, what]))
+    }
+
     pub(crate) fn findings(&self) -> &[Finding] {
         self.report.findings()
     }

@@ -97,7 +97,7 @@ fn judge(report: &mut Report, subject: &Subject, status: &SourceStatus, now: Tim
     }
     // While the first round is under way nothing is missing yet.
     if status.missing > 0 && (status.last_success.is_some() || status.failure.is_some()) {
-        report.find(&RESOURCES_MISSING, subject.clone(), None, format!("{} resources could not be read.", status.missing));
+        report.find(&RESOURCES_MISSING, subject.clone(), None, format!("Resources that could not be read: {}.", status.missing));
     }
 }
 

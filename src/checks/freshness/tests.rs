@@ -103,7 +103,7 @@ fn a_watch_has_no_interval_and_is_stale_after_ten_minutes() {
 #[test]
 fn missing_resources_are_told_once_a_round_is_over() {
     let missing = |status: SourceStatus| judge(SourceStatus { missing: 2, ..status });
-    assert_eq!(missing(status(Some(NOW))).message("NLB904"), "2 resources could not be read.");
+    assert_eq!(missing(status(Some(NOW))).message("NLB904"), "Resources that could not be read: 2.");
     assert!(missing(status(None)).codes().is_empty(), "the first round is under way");
     assert_eq!(missing(status(None)).value("source_missing_resources", &["aws_subnets"]), Some(2.0));
 }

@@ -169,7 +169,7 @@ impl<'a> Backing<'a> {
         if target.zonal_shift {
             return Standing::Fine;
         }
-        let later = |at: Option<Timestamp>| at.map(|at| at + hold_down);
+        let later = |at: Option<Timestamp>| at.map(|at| after(at, hold_down));
         let Some(expectation) = &self.expectation else {
             let unknown = self.shared || self.target_type == TargetType::Instance && !self.every_node_serves();
             return if unknown { Standing::Unknown } else { Standing::Failing { judge_from: None } };
@@ -213,6 +213,11 @@ impl<'a> Backing<'a> {
             .collect();
         Some((missing, unexpected))
     }
+}
+
+/// A moment later; the end of time where there is none so late.
+pub(in crate::checks) fn after(at: Timestamp, wait: Duration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Nobody but one binding of this cluster registers in the group, by rules that are known.
@@ -365,3 +370,6 @@ fn by_node<'a>(
     }
     Some(expectation)
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,6 @@ impl<'a> EndpointIndex<'a> {
         (endpoint.and_then(|endpoint| endpoint.pod.as_ref()).into(), endpoint.and_then(|endpoint| endpoint.node.as_ref()).into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::backing::{Backing, Key, Standing};
+use super::backing::{Backing, Key, Standing, after};
 use crate::checks::catalogue::{MISSING_TARGETS, NO_HEALTHY_TARGET, UNEXPECTED_TARGETS, UNHEALTHY_TARGETS};
 use crate::checks::model::{Report, Subject};
 use crate::inventory::aws::{LoadBalancerState, Target, TargetReason, TargetState, TargetType};
@@ -84,7 +84,7 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
     }
     let Some((missing, unexpected)) = backing.difference(sampled.targets) else { return };
     let Some(expectation) = &backing.expectation else { return };
-    let settled = |changed_at: Option<Timestamp>| changed_at.is_none_or(|at| sampled.sampled_at >= at + hold_down);
+    let settled = |changed_at: Option<Timestamp>| changed_at.is_none_or(|at| sampled.sampled_at >= after(at, hold_down));
 
     let missing: Vec<_> = missing.into_iter().filter(|key| settled(expectation.expected[key].changed_at)).collect();
     if !missing.is_empty() {
@@ -106,8 +106,9 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
         unexpected.into_iter().filter(|key| settled(expectation.changed_at.max(node_changed_at(key)))).collect();
     if !unexpected.is_empty() {
         let message = format!(
-            "{} registered targets belong to no endpoint or node of {}: {}.",
+            "{} of {} registered targets belong to no endpoint or node of {}: {}.",
             unexpected.len(),
+            sampled.targets.len(),
             backing_name(sampled.group),
             list(&unexpected)
         );
@@ -141,7 +142,7 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
         return None;
     }
     // A first health check is under way: it ends within minutes, one way or the other.
-    let settled = backing.changed_at.is_none_or(|at| sampled.sampled_at >= at + hold_down);
+    let settled = backing.changed_at.is_none_or(|at| sampled.sampled_at >= after(at, hold_down));
     if sampled.count(TargetState::Initial) > 0 && !settled {
         return None;
     }
@@ -178,7 +179,7 @@ fn is_young(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot, h
         sampled.group.binding.as_ref().map(|binding| binding.created_at),
         load_balancer.and_then(|of| of.load_balancer.created_at),
     ];
-    created.into_iter().flatten().max().is_some_and(|at| sampled.sampled_at < at + hold_down)
+    created.into_iter().flatten().max().is_some_and(|at| sampled.sampled_at < after(at, hold_down))
 }
 
 fn backing_name(group: &ClusterTargetGroup) -> String {
@@ -211,3 +212,6 @@ fn list(keys: &[Key<'_>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
