@@ -1,7 +1,9 @@
 //! Stage 1, gather: the only place that knows the SDKs. Each source refreshes at its own pace and writes what it found,
 //! or why it found nothing, into the store.
 
+pub mod aws;
 pub mod kube;
+pub mod schedule;
 pub mod store;
 
 use std::fmt;

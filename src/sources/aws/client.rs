@@ -1,0 +1,223 @@
+//! How is one attempt made? The SDK's clients, set up so that they neither retry nor page by themselves, and the way
+//! every call takes through its service's dispatcher.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use tokio::time::Instant;
+
+use super::dispatcher::{Dispatcher, Permit};
+use super::failure::{CREDENTIALS_LOOKED_FOR, explain, failure};
+use super::settings::{AwsSettings, BudgetSettings};
+use super::whole::WholeAnswers;
+use crate::inventory::part::{Failure, FailureCategory};
+use crate::sources::CallObserver;
+use crate::sources::schedule::{Lane, Urgency};
+
+/// Attempts a call may cost.
+const MOST_ATTEMPTS: u32 = 2;
+
+/// One AWS service: its client, its IAM prefix, its dispatcher. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Service<C> {
+    /// The SDK's client.
+    pub(crate) client: C,
+    prefix: &'static str,
+    dispatcher: Dispatcher,
+    observer: Arc<dyn CallObserver>,
+}
+
+impl<C> Service<C> {
+    /// The service and the driver of its dispatcher.
+    pub(crate) fn new(
+        client: C,
+        prefix: &'static str,
+        budget: &BudgetSettings,
+        observer: Arc<dyn CallObserver>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<C>) {
+        let (dispatcher, driver) = Dispatcher::new(budget);
+        (Self { client, prefix, dispatcher, observer }, driver)
+    }
+
+    /// The dispatcher, for callers that decide what to ask only once they have the permit.
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// The IAM name of an operation.
+    pub(crate) fn action(&self, operation: &str) -> String {
+        format!("{}:{operation}", self.prefix)
+    }
+
+    /// Says that an answer of `source` held so many things this program does not know.
+    pub(crate) fn unknown_values(&self, source: &'static str, count: u64) {
+        for _ in 0..count {
+            self.observer.unknown_value(source);
+        }
+    }
+
+    /// Makes a call of the lane for everything but health.
+    pub(crate) async fn call<T, E, F>(
+        &self,
+        operation: &'static str,
+        urgency: Urgency,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        let permit = self.dispatcher.permit(Lane::Other, urgency).await;
+        self.call_with(permit, operation, Lane::Other, urgency, attempt).await
+    }
+
+    /// Makes a call whose first attempt is already paid for. A second one waits for a permit like everybody else.
+    pub(crate) async fn call_with<T, E, F>(
+        &self,
+        permit: Permit,
+        operation: &'static str,
+        lane: Lane,
+        urgency: Urgency,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        let mut permit = permit;
+        let mut attempts = 1;
+        loop {
+            match self.attempt(permit, operation, attempt()).await {
+                Err(failure) if attempts < MOST_ATTEMPTS && may_pass(failure.category) => {}
+                outcome => return outcome,
+            }
+            attempts += 1;
+            permit = self.dispatcher.permit(lane, urgency).await;
+        }
+    }
+
+    async fn attempt<T, E>(
+        &self,
+        permit: Permit,
+        operation: &'static str,
+        attempt: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure>
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+    {
+        self.observer.waited(self.prefix, operation, permit.waited);
+        let start = Instant::now();
+        let outcome = attempt.await.map_err(|error| failure(self.action(operation), &error));
+        let category = outcome.as_ref().map(|_| ()).map_err(|failure| failure.category);
+        self.observer.attempted(self.prefix, operation, category, start.elapsed());
+        if category == Err(FailureCategory::Throttled) {
+            self.dispatcher.throttled();
+        }
+        drop(permit);
+        if let Err(failure) = &outcome {
+            tracing::debug!(%failure, "a call failed");
+        }
+        outcome
+    }
+}
+
+/// Whether the same question may well be answered when it is asked again at once.
+fn may_pass(category: FailureCategory) -> bool {
+    match category {
+        FailureCategory::Throttled
+        | FailureCategory::Timeout
+        | FailureCategory::Unreachable
+        | FailureCategory::Server
+        | FailureCategory::Malformed => true,
+        FailureCategory::Denied | FailureCategory::Expired | FailureCategory::NotFound => false,
+    }
+}
+
+/// The clients of all services.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    pub(crate) elb: Service<aws_sdk_elasticloadbalancingv2::Client>,
+    pub(crate) ec2: Service<aws_sdk_ec2::Client>,
+    pub(crate) quotas: Service<aws_sdk_servicequotas::Client>,
+    pub(crate) sts: Service<aws_sdk_sts::Client>,
+}
+
+impl Clients {
+    /// The clients, and the drivers of their dispatchers.
+    pub(crate) fn new(
+        config: &SdkConfig,
+        settings: &AwsSettings,
+        observer: &Arc<dyn CallObserver>,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(config).interceptor(WholeAnswers).build();
+        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(WholeAnswers).build();
+        let sts = aws_sdk_sts::config::Builder::from(config).interceptor(WholeAnswers).build();
+        let budgets = &settings.budgets;
+        let (elb, drive_elb) = Service::new(
+            aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
+            "elasticloadbalancing",
+            &budgets.elasticloadbalancing,
+            Arc::clone(observer),
+        );
+        let (ec2, drive_ec2) = Service::new(aws_sdk_ec2::Client::from_conf(ec2), "ec2", &budgets.ec2, Arc::clone(observer));
+        let (quotas, drive_quotas) = Service::new(
+            aws_sdk_servicequotas::Client::new(config),
+            "servicequotas",
+            &budgets.servicequotas,
+            Arc::clone(observer),
+        );
+        let (sts, drive_sts) = Service::new(aws_sdk_sts::Client::from_conf(sts), "sts", &budgets.sts, Arc::clone(observer));
+        let drivers = async move {
+            tokio::join!(drive_elb, drive_ec2, drive_quotas, drive_sts);
+        };
+        (Self { elb, ec2, quotas, sts }, drivers)
+    }
+}
+
+/// Finds out Region and credentials, and says what was looked for when there are none.
+pub(crate) async fn configure(settings: &AwsSettings) -> Result<SdkConfig, Failure> {
+    let timeouts = &settings.timeouts;
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).retry_config(RetryConfig::disabled()).timeout_config(
+        TimeoutConfig::builder()
+            .connect_timeout(timeouts.connect)
+            .operation_attempt_timeout(timeouts.attempt)
+            .operation_timeout(timeouts.operation)
+            .build(),
+    );
+    if let Some(region) = &settings.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(url) = &settings.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(fixed) = &settings.credentials {
+        let (id, secret) = (fixed.access_key_id.clone(), fixed.secret_access_key.clone());
+        loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "settings"));
+    }
+    let config = loader.load().await;
+    let missing = |what: &str, message: String| Failure {
+        category: FailureCategory::Expired,
+        operation: format!("find the AWS {what}"),
+        message,
+    };
+    if config.region().is_none() {
+        let looked_for = "looked for the flag --aws.region, AWS_REGION, AWS_DEFAULT_REGION, the profile's region and the \
+             instance's metadata";
+        return Err(missing("Region", format!("no Region; {looked_for}")));
+    }
+    let provider = config
+        .credentials_provider()
+        .ok_or_else(|| missing("credentials", format!("no credentials; {CREDENTIALS_LOOKED_FOR}")))?;
+    match provider.provide_credentials().await {
+        Ok(_) => Ok(config),
+        Err(error) => Err(missing("credentials", format!("{}; {CREDENTIALS_LOOKED_FOR}", explain(&error)))),
+    }
+}

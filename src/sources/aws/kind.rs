@@ -1,0 +1,314 @@
+//! How is one kind of per-resource call doing? Its plan, what is known of it, what fails, and how that reaches the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::ledger;
+use super::settings::Intervals;
+use crate::inventory::ids::Arn;
+use crate::inventory::part::{Failure, FailureCategory};
+use crate::inventory::parts::{Parts, PerResource, SourceStatus};
+use crate::sources::schedule::{Plan, Urgency, retry_after};
+use crate::sources::store::Store;
+
+/// One kind of call that is made for each of many resources.
+#[derive(Debug)]
+pub(crate) struct Kind<K, V> {
+    /// The source's name.
+    pub(crate) source: &'static str,
+    /// Which resource is asked about next.
+    pub(crate) plan: Plan<K>,
+    select: fn(&mut Parts) -> &mut PerResource<K, V>,
+    arns: BTreeMap<K, Arn>,
+    known: BTreeSet<K>,
+    /// Failures in a row by resource, and the newest.
+    failing: BTreeMap<K, u32>,
+    failure: Option<Arc<Failure>>,
+    /// AWS says they do not exist; the list will follow.
+    gone: BTreeSet<K>,
+    last_attempt: Option<Timestamp>,
+    last_success: Option<Timestamp>,
+    interval: Duration,
+}
+
+impl<K: Ord + Clone, V: Clone> Kind<K, V> {
+    /// A kind without resources.
+    pub(crate) fn new(source: &'static str, interval: Duration, select: fn(&mut Parts) -> &mut PerResource<K, V>) -> Self {
+        Self {
+            source,
+            plan: Plan::default(),
+            select,
+            arns: BTreeMap::new(),
+            known: BTreeSet::new(),
+            failing: BTreeMap::new(),
+            failure: None,
+            gone: BTreeSet::new(),
+            last_attempt: None,
+            last_success: None,
+            interval,
+        }
+    }
+
+    /// The resources it is responsible for from now on. What is not among them any more is forgotten, in the store as well.
+    pub(crate) fn set_resources(&mut self, arns: BTreeMap<K, Arn>, urgency: Urgency, store: &Store, now: Instant) {
+        let left = self.plan.set_keys(arns.keys().cloned(), now, urgency);
+        self.arns = arns;
+        for key in &left {
+            self.known.remove(key);
+            self.failing.remove(key);
+            self.gone.remove(key);
+        }
+        self.forgive();
+        store.update(|parts| {
+            let resources = (self.select)(parts);
+            let stale: Vec<K> = resources.keys().filter(|key| !self.arns.contains_key(*key)).cloned().collect();
+            if !stale.is_empty() {
+                let resources = Arc::make_mut(resources);
+                stale.iter().for_each(|key| drop(resources.remove(key)));
+            }
+            self.publish(parts);
+        });
+    }
+
+    /// The ARN of one of its resources.
+    pub(crate) fn arn(&self, key: &K) -> Option<&Arn> {
+        self.arns.get(key)
+    }
+
+    /// How often it means to refresh each of its resources.
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// Everything of the kind was asked about and known at `now`: also when there is nothing to ask about.
+    pub(crate) fn nothing_to_ask(&mut self, now: Timestamp) {
+        if self.plan.len() == 0 {
+            (self.last_attempt, self.last_success, self.failure) = (Some(now), Some(now), None);
+        }
+    }
+
+    /// An answer arrived. The next one is due at `due`.
+    pub(crate) fn succeeded(&mut self, key: &K, value: V, due: Instant, store: &Store, now: Timestamp) {
+        self.plan.done(key, due, Urgency::Routine);
+        self.plan.resume();
+        if !self.plan.contains(key) {
+            return;
+        }
+        self.known.insert(key.clone());
+        self.failing.remove(key);
+        self.gone.remove(key);
+        self.forgive();
+        self.last_attempt = Some(now);
+        self.note_success();
+        store.update(|parts| {
+            let part = Arc::make_mut((self.select)(parts)).entry(key.clone()).or_default();
+            part.succeed(value, now);
+            self.publish(parts);
+        });
+    }
+
+    /// A call failed for good. The resource keeps what is known of it, unless AWS says that it does not exist.
+    pub(crate) fn failed(
+        &mut self,
+        key: &K,
+        failure: &Failure,
+        intervals: &Intervals,
+        store: &Store,
+        (now, instant): (Timestamp, Instant),
+    ) {
+        self.last_attempt = Some(now);
+        if failure.category == FailureCategory::NotFound {
+            self.plan.resume();
+            self.lose(key, intervals, store, instant);
+            return;
+        }
+        let row = self.failing.entry(key.clone()).or_default();
+        *row += 1;
+        let due = instant + retry_after(intervals.retry, *row, self.interval);
+        self.plan.done(key, due, Urgency::First);
+        if !self.plan.contains(key) {
+            self.failing.remove(key);
+            return;
+        }
+        let failure = Arc::new(failure.clone());
+        self.failure = Some(Arc::clone(&failure));
+        let refused = matches!(failure.category, FailureCategory::Denied | FailureCategory::Expired);
+        if refused {
+            self.plan.pause(instant + intervals.retry_refused);
+        } else if failure.category == FailureCategory::Unreachable {
+            self.plan.pause(instant + intervals.retry);
+        }
+        // A refusal is about the operation: what was never known will not be tried one by one to hear it again.
+        let unknown: Vec<K> =
+            if refused { self.arns.keys().filter(|key| !self.known.contains(*key)).cloned().collect() } else { Vec::new() };
+        store.update(|parts| {
+            let resources = Arc::make_mut((self.select)(parts));
+            for key in unknown.iter().chain([key]) {
+                resources.entry(key.clone()).or_default().fail((*failure).clone(), now);
+            }
+            self.publish(parts);
+        });
+    }
+
+    /// The resource does not exist: it leaves its list now rather than with the next refresh.
+    fn lose(&mut self, key: &K, intervals: &Intervals, store: &Store, instant: Instant) {
+        self.plan.done(key, instant + intervals.load_balancers, Urgency::Routine);
+        self.known.remove(key);
+        self.failing.remove(key);
+        self.forgive();
+        if self.plan.contains(key) {
+            self.gone.insert(key.clone());
+        }
+        self.note_success();
+        store.update(|parts| {
+            Arc::make_mut((self.select)(parts)).remove(key);
+            if let Some(arn) = self.arns.get(key) {
+                remove_from_lists(parts, arn);
+            }
+            self.publish(parts);
+        });
+    }
+
+    /// Something of the status changed without a call.
+    pub(crate) fn publish_to(&self, store: &Store) {
+        store.update(|parts| self.publish(parts));
+    }
+
+    /// Says why it asks about nothing.
+    pub(crate) fn cannot_ask(&mut self, failure: &Arc<Failure>, store: &Store) {
+        self.failure = Some(Arc::clone(failure));
+        self.publish_to(store);
+    }
+
+    /// The try that just ended well was the last that was wanting.
+    fn note_success(&mut self) {
+        if self.failing.is_empty() && self.missing() == 0 {
+            self.last_success = self.last_attempt;
+        }
+    }
+
+    fn missing(&self) -> usize {
+        self.plan.len() - self.known.len() - self.gone.len()
+    }
+
+    fn forgive(&mut self) {
+        if self.failing.is_empty() {
+            self.failure = None;
+        }
+    }
+
+    fn publish(&self, parts: &mut Parts) {
+        let new = SourceStatus {
+            interval_seconds: self.interval.as_secs(),
+            last_attempt: self.last_attempt,
+            last_success: self.last_success,
+            failure: self.failure.as_ref().map(Arc::clone),
+            missing: self.missing() as u64,
+            absent: false,
+        };
+        if parts.sources.get(self.source) != Some(&new) {
+            ledger::note(parts, self.source, |status| *status = new);
+        }
+    }
+}
+
+fn remove_from_lists(parts: &mut Parts, arn: &Arn) {
+    if let (Some(id), Some(list)) = (arn.load_balancer(), parts.load_balancers.value.as_mut())
+        && list.contains_key(&id)
+    {
+        Arc::make_mut(list).remove(&id);
+    }
+    if let (Some(id), Some(list)) = (arn.target_group(), parts.target_groups.value.as_mut())
+        && list.contains_key(&id)
+    {
+        Arc::make_mut(list).remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::aws::Tags;
+    use crate::inventory::parts::source;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn failure(category: FailureCategory) -> Failure {
+        Failure { category, operation: "elasticloadbalancing:DescribeTags".into(), message: String::new() }
+    }
+
+    fn start(names: &[&str]) -> (Kind<Arn, Tags>, Store) {
+        let store = Store::new(Parts::default());
+        let mut kind = Kind::new(source::TAGS, Duration::from_secs(900), |parts| &mut parts.tags);
+        kind.set_resources(arns(names), Urgency::First, &store, Instant::now());
+        (kind, store)
+    }
+
+    fn arns(names: &[&str]) -> BTreeMap<Arn, Arn> {
+        names.iter().map(|name| (Arn::from(*name), Arn::from(*name))).collect()
+    }
+
+    fn status(store: &Store) -> SourceStatus {
+        store.read().sources[source::TAGS].clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_has_succeeded_when_everything_is_known_and_nothing_fails() {
+        let (mut kind, store) = start(&["a", "b"]);
+        let (now, intervals) = (Instant::now(), Intervals::default());
+        assert_eq!((status(&store).missing, status(&store).last_success), (2, None));
+        kind.succeeded(&"a".into(), Tags::new(), now, &store, at(1));
+        assert_eq!((status(&store).missing, status(&store).last_success), (1, None));
+        kind.failed(&"b".into(), &failure(FailureCategory::Timeout), &intervals, &store, (at(2), now));
+        assert_eq!(status(&store).failure.unwrap().category, FailureCategory::Timeout);
+        kind.succeeded(&"b".into(), Tags::new(), now, &store, at(3));
+        let done = status(&store);
+        assert_eq!((done.missing, done.last_success, done.failure), (0, Some(at(3)), None));
+        kind.failed(&"a".into(), &failure(FailureCategory::Timeout), &intervals, &store, (at(4), now));
+        kind.succeeded(&"b".into(), Tags::new(), now, &store, at(5));
+        assert_eq!(status(&store).last_success, Some(at(3)), "a still fails");
+        assert!(store.read().tags[&Arn::from("a")].get().is_some(), "what is known stays");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_said_of_everything_unknown_and_probed_later() {
+        let (mut kind, store) = start(&["a", "b", "c"]);
+        let now = Instant::now();
+        kind.plan.take(now).unwrap();
+        kind.failed(&"a".into(), &failure(FailureCategory::Denied), &Intervals::default(), &store, (at(1), now));
+        let parts = store.read();
+        for name in ["a", "b", "c"] {
+            assert_eq!(parts.tags[&Arn::from(name)].failure.as_ref().unwrap().category, FailureCategory::Denied);
+        }
+        assert!(kind.plan.take(now).is_none());
+        assert!(kind.plan.take(now + Duration::from_secs(60)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_exist_is_neither_missing_nor_failing() {
+        let (mut kind, store) = start(&["a", "b"]);
+        let now = Instant::now();
+        kind.succeeded(&"a".into(), Tags::new(), now, &store, at(1));
+        kind.failed(&"b".into(), &failure(FailureCategory::NotFound), &Intervals::default(), &store, (at(2), now));
+        let status = status(&store);
+        assert_eq!((status.missing, status.failure), (0, None));
+        assert!(!store.read().tags.contains_key(&Arn::from("b")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn resources_that_left_are_forgotten() {
+        let (mut kind, store) = start(&["a", "b"]);
+        let now = Instant::now();
+        kind.succeeded(&"a".into(), Tags::new(), now, &store, at(1));
+        kind.failed(&"b".into(), &failure(FailureCategory::Server), &Intervals::default(), &store, (at(2), now));
+        kind.set_resources(arns(&["a"]), Urgency::First, &store, now);
+        assert_eq!(store.read().tags.len(), 1);
+        assert!(status(&store).failure.is_none());
+    }
+}

@@ -1,0 +1,152 @@
+//! What can be set about talking to AWS? Every default is here.
+
+use std::fmt;
+use std::time::Duration;
+
+/// How to talk to AWS.
+#[derive(Debug, Clone, Default)]
+pub struct AwsSettings {
+    /// The Region; `None`: `AWS_REGION`, the profile's, the instance's.
+    pub region: Option<String>,
+    /// One endpoint for all services; `None`: AWS's own, or what `AWS_ENDPOINT_URL` says.
+    pub endpoint_url: Option<String>,
+    /// The cluster's name; `None`: the controller's own `--cluster-name`.
+    pub cluster_name: Option<String>,
+    /// The cluster's VPC; `None`: see [`super::scope`].
+    pub vpc_id: Option<String>,
+    /// Fixed credentials, for a simulated AWS that accepts any; `None`: the credential chain.
+    pub credentials: Option<FixedCredentials>,
+    /// Calls a second per service.
+    pub budgets: Budgets,
+    /// How long an answer may take.
+    pub timeouts: Timeouts,
+    /// How often what is asked.
+    pub intervals: Intervals,
+}
+
+/// An access key that is written down, as simulated endpoints want it. The secret is never shown.
+#[derive(Clone)]
+pub struct FixedCredentials {
+    /// The access key's id.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for FixedCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// The budget of each service. AWS counts per account and Region, and the controller shares it: with several exporters in
+/// one account and Region divide these among them.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    /// Elastic Load Balancing.
+    pub elasticloadbalancing: BudgetSettings,
+    /// EC2.
+    pub ec2: BudgetSettings,
+    /// Service Quotas.
+    pub servicequotas: BudgetSettings,
+    /// STS.
+    pub sts: BudgetSettings,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        let budget = |rate, burst, concurrency| BudgetSettings { rate, burst, concurrency };
+        Self {
+            elasticloadbalancing: budget(5.0, 10.0, 8),
+            ec2: budget(5.0, 10.0, 4),
+            servicequotas: budget(2.0, 4.0, 2),
+            sts: budget(1.0, 2.0, 1),
+        }
+    }
+}
+
+/// One service's budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BudgetSettings {
+    /// Attempts a second; halved when AWS throttles, then recovered slowly.
+    pub rate: f64,
+    /// Attempts that may be made at once after a quiet time.
+    pub burst: f64,
+    /// Attempts under way at the same time.
+    pub concurrency: usize,
+}
+
+/// How long an answer may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// The connection.
+    pub connect: Duration,
+    /// One attempt, credentials included.
+    pub attempt: Duration,
+    /// A call as the SDK sees it.
+    pub operation: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(3), attempt: Duration::from_secs(5), operation: Duration::from_secs(15) }
+    }
+}
+
+/// How often what is asked. Each round is up to a twentieth shorter or longer.
+#[derive(Debug, Clone)]
+pub struct Intervals {
+    /// Lists of load balancers and target groups.
+    pub load_balancers: Duration,
+    /// Tags of everything in those lists; of new ones at once.
+    pub tags: Duration,
+    /// Listeners of this cluster's load balancers; when new or changed at once.
+    pub listeners: Duration,
+    /// Attributes of this cluster's load balancers and target groups; when new or changed at once.
+    pub attributes: Duration,
+    /// Subnets and security groups.
+    pub subnets: Duration,
+    /// Network interfaces, Elastic IPs, route tables.
+    pub network_interfaces: Duration,
+    /// Zones, VPCs, quotas, prefix lists.
+    pub quotas: Duration,
+    /// Health of groups that are not steady.
+    pub unsteady_health: Duration,
+    /// Health of steady groups: the length of a sweep, if the budget allows.
+    pub steady_health: Duration,
+    /// How long a group counts as not steady after a change.
+    pub settle: Duration,
+    /// The first wait after a failure; further ones double.
+    pub retry: Duration,
+    /// The wait after AWS refused an operation or credentials, for everything that needs it.
+    pub retry_refused: Duration,
+    /// How long changes are gathered before they are acted upon.
+    pub debounce: Duration,
+    /// When groups of instances are looked at after a node came, went or changed.
+    pub after_node_change: Duration,
+    /// When listeners, attributes and tags are looked at after their Service changed: the controller takes a while.
+    pub after_service_change: [Duration; 2],
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            load_balancers: seconds(60),
+            tags: seconds(15 * 60),
+            listeners: seconds(30 * 60),
+            attributes: seconds(60 * 60),
+            subnets: seconds(60),
+            network_interfaces: seconds(5 * 60),
+            quotas: seconds(60 * 60),
+            unsteady_health: seconds(15),
+            steady_health: seconds(120),
+            settle: seconds(180),
+            retry: seconds(15),
+            retry_refused: seconds(60),
+            debounce: Duration::from_millis(300),
+            after_node_change: seconds(10),
+            after_service_change: [seconds(20), seconds(200)],
+        }
+    }
+}
