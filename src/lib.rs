@@ -2,7 +2,7 @@
 //!
 //! The stages are folders: `sources → inventory → checks → expose`. See ARCHITECTURE.md.
 
-// pub mod app;
+pub mod app;
 pub mod checks;
 pub mod cli;
 pub mod clock;
