@@ -41,7 +41,7 @@ start_simulator() {
 start_daemon() {
   local name=$1
   shift
-  KUBECONFIG=$work/$name.kubeconfig "$exporter" --aws.endpoint-url "$aws_url" --aws.region us-east-1 --kube.context simulator \
+  KUBECONFIG=$work/$name.kubeconfig "$exporter" --aws.endpoint-url "$aws_url" --aws.region us-east-1 --kube.context simulated \
     --web.listen-address 127.0.0.1:0 --log.format json "$@" >"$work/$name.daemon" 2>&1 &
   daemon_pid=$!
   pids+=("$daemon_pid")

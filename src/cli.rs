@@ -128,7 +128,7 @@ pub struct SimulateArgs {
     /// Flags of the simulation.
     #[command(flatten)]
     pub simulator: crate::simulator::SimulatorSettings,
-    /// Write a kubeconfig for the simulated API server to this file (context `simulator`).
+    /// Write a kubeconfig for the simulated API server to this file (context `simulated`).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How much to log.

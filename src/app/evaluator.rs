@@ -16,7 +16,6 @@ use crate::inventory::readiness::{Pending, pending};
 use crate::inventory::snapshot::{Expiry, Snapshot};
 use crate::sources::store::Store;
 
-
 /// At most one picture in this time: five samples a second must not mean five renderings.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
 /// Until the first full picture people wait for it.

@@ -56,7 +56,10 @@ impl Settings {
         }
         Self {
             aws,
-            kube: KubeSettings { context: args.kube_context.clone().or_else(|| config.kubernetes.context.clone()), ..KubeSettings::default() },
+            kube: KubeSettings {
+                context: args.kube_context.clone().or_else(|| config.kubernetes.context.clone()),
+                ..KubeSettings::default()
+            },
             config,
             config_file: args.config_file.clone(),
             web: WebSettings {
@@ -72,12 +75,7 @@ impl Settings {
 
 /// Runs the daemon until `end`; then finishes the scrapes in flight.
 pub(super) async fn serve(settings: Settings, end: impl Future<Output = ()>) -> anyhow::Result<()> {
-    tracing::info!(
-        version = version::VERSION,
-        revision = version::REVISION,
-        rustc = version::RUSTC,
-        "Starting eks-nlb-exporter"
-    );
+    tracing::info!(version = version::VERSION, revision = version::REVISION, rustc = version::RUSTC, "Starting eks-nlb-exporter");
     let bound = bind(&settings.web).await?;
     let own = OwnMetrics::new();
     let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::from(&settings.web));

@@ -9,29 +9,36 @@ use crate::cli::SimulateArgs;
 use crate::simulator::{self, SimulatorSettings};
 use crate::sources::aws::FixedCredentials;
 
+/// The Region that the simulated AWS is in.
+const REGION: &str = "us-east-1";
+
 /// The daemon over a simulated cluster and AWS: the same clients, another endpoint.
-pub(super) async fn demo(mut settings: Settings, mut simulation: SimulatorSettings) -> anyhow::Result<()> {
-    simulation.scenario = true;
-    let simulator = simulator::start(simulation, narrate).await?;
-    settings.aws.region = Some(simulator.region().to_owned());
-    settings.aws.endpoint_url = Some(simulator.aws_url().to_owned());
+pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) -> anyhow::Result<()> {
+    let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
+    settings.aws.region = Some(REGION.to_owned());
+    settings.aws.endpoint_url = Some(simulator.aws_url.clone());
     settings.aws.credentials =
-        Some(FixedCredentials { access_key_id: "simulator".to_owned(), secret_access_key: "simulator".to_owned() });
-    settings.kube.url = Some(simulator.kube_url().to_owned());
+        Some(FixedCredentials { access_key_id: "simulated".to_owned(), secret_access_key: "simulated".to_owned() });
+    settings.kube.url = Some(simulator.kube_url.parse().context("the simulated API server's URL")?);
     for address in &settings.web.listen_addresses {
         let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.clone() };
-        narrate(&format!("Look at http://{address}{} and http://{address}/; Ctrl-C ends it.", settings.web.telemetry_path));
+        narrate(&format!("Look at http://{address}/ and http://{address}{}; Ctrl-C ends it.", settings.web.telemetry_path));
     }
+    simulator.play(narrate);
     serve(settings, end_requested()).await
 }
 
 /// The endpoints alone.
 pub(super) async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
-    let simulator = simulator::start(args.simulator, narrate).await?;
+    let scenario = args.simulator.scenario;
+    let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..args.simulator }).await?;
     if let Some(path) = &args.kubeconfig {
-        std::fs::write(path, kubeconfig(simulator.kube_url())).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, simulator.kubeconfig()).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    narrate(&format!("kubernetes {}\naws {}", simulator.kube_url(), simulator.aws_url()));
+    narrate(&format!("kubernetes {}\naws {}", simulator.kube_url, simulator.aws_url));
+    if scenario {
+        simulator.play(narrate);
+    }
     end_requested().await;
     Ok(())
 }
@@ -40,13 +47,4 @@ pub(super) async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
 fn narrate(line: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn kubeconfig(url: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: simulator\n\
-         clusters: [{{name: simulator, cluster: {{server: '{url}'}}}}]\n\
-         users: [{{name: simulator, user: {{}}}}]\n\
-         contexts: [{{name: simulator, context: {{cluster: simulator, user: simulator}}}}]\n"
-    )
 }

@@ -46,6 +46,7 @@ use self::watch::{Context, Scope, Subject, watch};
 use crate::clock::now;
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{BindingGroup, EventObject};
+use crate::inventory::part::Failure;
 use crate::inventory::parts::source;
 use crate::sources::CallObserver;
 use crate::sources::store::Store;
@@ -92,6 +93,21 @@ impl Default for KubeSettings {
             absent_after: Duration::from_secs(60),
         }
     }
+}
+
+/// Says on every source of this stage that there is no way to the API server.
+pub fn unreachable(store: &Store, error: &KubeError) {
+    let failure =
+        Arc::new(Failure { category: error.category(), operation: "kubernetes client".to_owned(), message: error.to_string() });
+    let now = crate::clock::now();
+    store.update(|parts| {
+        let sources = Arc::make_mut(&mut parts.sources);
+        for name in source::ALL.iter().filter(|name| name.starts_with("kube_")) {
+            let status = sources.entry(Arc::from(*name)).or_default();
+            status.last_attempt = Some(now);
+            status.failure = Some(Arc::clone(&failure));
+        }
+    });
 }
 
 /// Watches the cluster for ever and writes what it finds into the store. Trouble with the API server never ends it.

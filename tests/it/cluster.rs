@@ -30,7 +30,7 @@ impl Cluster {
         cluster
     }
 
-    /// A kubeconfig with the context `simulator`.
+    /// A kubeconfig with the context `simulated`.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
     }
@@ -143,9 +143,9 @@ fn serve(store: &KubeStore, port: u16) -> (u16, Runtime) {
 /// A kubeconfig for an API server on loopback without TLS.
 pub(crate) fn kubeconfig(port: u16) -> String {
     format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: simulator\n\
-         clusters: [{{name: simulator, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n\
-         users: [{{name: simulator, user: {{}}}}]\n\
-         contexts: [{{name: simulator, context: {{cluster: simulator, user: simulator}}}}]\n"
+        "apiVersion: v1\nkind: Config\ncurrent-context: simulated\n\
+         clusters: [{{name: simulated, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n\
+         users: [{{name: simulated, user: {{}}}}]\n\
+         contexts: [{{name: simulated, context: {{cluster: simulated, user: simulated}}}}]\n"
     )
 }

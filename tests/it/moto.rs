@@ -220,7 +220,7 @@ async fn start_daemon(moto: &Moto, cluster: &Cluster) -> Daemon {
     let kubeconfig = cluster.kubeconfig();
     let mut command = crate::support::exporter();
     command
-        .args(["--aws.endpoint-url", &moto.url, "--aws.region", "us-east-1", "--kube.context", "simulator"])
+        .args(["--aws.endpoint-url", &moto.url, "--aws.region", "us-east-1", "--kube.context", "simulated"])
         .args(["--cluster-name", "demo", "--web.listen-address", "127.0.0.1:0", "--log.format", "json"])
         .env("KUBECONFIG", kubeconfig)
         .env("AWS_ACCESS_KEY_ID", "test")

@@ -231,7 +231,6 @@ impl World {
             eni.zone = ZoneName::from(*zone);
             interfaces.push((eni.id.clone(), eni));
             let node = Node {
-                changed_at: None,
                 name: NodeName::new(format!("node-{n}")),
                 instance_id: Some(id),
                 zone: Some(ZoneName::from(*zone)),

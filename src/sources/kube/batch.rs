@@ -32,13 +32,13 @@ pub(super) struct Patch<K, V> {
 
 impl<K: Ord + Clone, V: PartialEq + Clone> Patch<K, V> {
     /// Compares a batch with what is known. `mine` are the known entries this watch is responsible for; `renew` completes a
-    /// new value from the old one.
+    /// new value from the old one, or from `None` where an object appeared while this program watched.
     pub(super) fn new(
         batch: Batch<V>,
         known: Option<&BTreeMap<K, Arc<V>>>,
         key: impl Fn(&ObjectName) -> K,
         mine: impl Fn(&K, &V) -> bool,
-        mut renew: impl FnMut(&V, &mut V),
+        mut renew: impl FnMut(Option<&V>, &mut V),
     ) -> Self {
         let mut wanted: BTreeMap<K, Option<V>> = BTreeMap::new();
         if let Some(list) = batch.list {
@@ -53,9 +53,14 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Patch<K, V> {
             match (old, value) {
                 (None, None) => None,
                 (Some(_), None) => Some((k, None)),
-                (None, Some(new)) => Some((k, Some(Arc::new(new)))),
+                (None, Some(mut new)) => {
+                    if known.is_some() {
+                        renew(None, &mut new);
+                    }
+                    Some((k, Some(Arc::new(new))))
+                }
                 (Some(old), Some(mut new)) => {
-                    renew(old, &mut new);
+                    renew(Some(old), &mut new);
                     (**old != new).then(|| (k, Some(Arc::new(new))))
                 }
             }

@@ -29,13 +29,20 @@ impl Subject for EndpointSlices {
         slice(&object, &self.interner)
     }
 
-    fn commit(&mut self, known: &Parts, batch: Batch<EndpointSlice>, _: Timestamp) -> Option<Change> {
-        let patch = Patch::new(batch, known.endpoint_slices.get(), ObjectName::clone, |_, _| true, |_, _| {});
+    fn commit(&mut self, known: &Parts, batch: Batch<EndpointSlice>, now: Timestamp) -> Option<Change> {
+        let patch =
+            Patch::new(batch, known.endpoint_slices.get(), ObjectName::clone, |_, _| true, |old, new| seen_again(old, new, now));
         if patch.is_empty() {
             return None;
         }
         Some(Box::new(move |parts| patch.apply(&mut parts.endpoint_slices)))
     }
+}
+
+/// When its ports or endpoints changed, or it appeared.
+fn seen_again(old: Option<&EndpointSlice>, new: &mut EndpointSlice, now: Timestamp) {
+    let same = old.filter(|old| old.ports == new.ports && old.endpoints == new.endpoints && old.service == new.service);
+    new.changed_at = same.map_or(Some(now), |old| old.changed_at);
 }
 
 /// `None` for a slice of no Service, and for one of host names: no target is ever registered by a name.
@@ -52,6 +59,7 @@ fn slice(object: &api::EndpointSlice, interner: &Interner) -> Result<Option<Endp
         name,
         ports: object.ports.iter().flatten().map(|port| endpoint_port(port, interner)).collect::<Result<_, _>>()?,
         endpoints,
+        changed_at: None,
     }))
 }
 
@@ -85,6 +93,24 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_slice_changed_when_it_appeared_or_its_endpoints_did() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let slice = |endpoints: Value| {
+            let metadata = json!({"name": "web-1", "namespace": "shop", "labels": {SERVICE_NAME: "web"}});
+            read(json!({"metadata": metadata, "addressType": "IPv4", "endpoints": endpoints})).unwrap().unwrap()
+        };
+        let mut first = slice(json!([]));
+        seen_again(None, &mut first, at(10));
+        assert_eq!(first.changed_at, Some(at(10)));
+        let mut same = slice(json!([]));
+        seen_again(Some(&first), &mut same, at(20));
+        assert_eq!(same.changed_at, Some(at(10)));
+        let mut grown = slice(json!([{"addresses": ["10.0.0.1"]}]));
+        seen_again(Some(&first), &mut grown, at(20));
+        assert_eq!(grown.changed_at, Some(at(20)));
+    }
 
     fn read(object: Value) -> Result<Option<EndpointSlice>, Undecodable> {
         slice(&serde_json::from_value(object).unwrap(), &Interner::default())

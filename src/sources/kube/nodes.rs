@@ -28,14 +28,20 @@ impl Subject for Nodes {
         node(&object, &self.interner).map(Some)
     }
 
-    fn commit(&mut self, known: &Parts, batch: Batch<Node>, _: Timestamp) -> Option<Change> {
+    fn commit(&mut self, known: &Parts, batch: Batch<Node>, now: Timestamp) -> Option<Change> {
         let key = |name: &crate::inventory::ids::ObjectName| NodeName::new(Arc::clone(&name.name));
-        let patch = Patch::new(batch, known.nodes.get(), key, |_, _| true, |_, _| {});
+        let patch = Patch::new(batch, known.nodes.get(), key, |_, _| true, |old, new| seen_again(old, new, now));
         if patch.is_empty() {
             return None;
         }
         Some(Box::new(move |parts| patch.apply(&mut parts.nodes)))
     }
+}
+
+/// When what makes it eligible as a target changed, or it appeared. A heartbeat is no change.
+fn seen_again(old: Option<&Node>, new: &mut Node, now: Timestamp) {
+    let same = old.filter(|old| old.labels == new.labels && old.taints == new.taints && old.ready == new.ready);
+    new.changed_at = same.map_or(Some(now), |old| old.changed_at);
 }
 
 fn node(object: &api::Node, interner: &Interner) -> Result<Node, Undecodable> {
@@ -57,6 +63,7 @@ fn node(object: &api::Node, interner: &Interner) -> Result<Node, Undecodable> {
         ready_changed_at: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
         labels: interner.map(&labels),
         taints: object.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).map(|taint| interner.get(&taint.key)).collect(),
+        changed_at: None,
     })
 }
 
@@ -78,6 +85,23 @@ mod tests {
         assert_eq!(instance_id("aws:///us-east-1a/d8c2-123/fargate-ip-10-0-0-1.ec2.internal"), None);
         assert_eq!(instance_id("kind://docker/a/i-node"), None);
         assert_eq!(instance_id(""), None);
+    }
+
+    #[test]
+    fn a_node_changed_when_it_appeared_or_its_eligibility_did_and_not_by_a_heartbeat() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let node = |condition: serde_json::Value| {
+            let object = json!({"metadata": {"name": "n"}, "status": {"conditions": [condition]}});
+            node(&serde_json::from_value(object).unwrap(), &Interner::default()).unwrap()
+        };
+        let mut first = node(json!({"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}));
+        seen_again(None, &mut first, at(10));
+        let mut heartbeat = node(json!({"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:10Z"}));
+        seen_again(Some(&first), &mut heartbeat, at(20));
+        assert_eq!(heartbeat.changed_at, Some(at(10)));
+        let mut lost = node(json!({"type": "Ready", "status": "Unknown"}));
+        seen_again(Some(&first), &mut lost, at(30));
+        assert_eq!(lost.changed_at, Some(at(30)));
     }
 
     #[test]

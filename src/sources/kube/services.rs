@@ -33,7 +33,17 @@ impl Subject for Services {
 
     fn commit(&mut self, known: &Parts, batch: Batch<Service>, now: Timestamp) -> Option<Change> {
         let listed = batch.list.is_some();
-        let patch = Patch::new(batch, known.services.get(), ObjectName::clone, |_, _| true, |old, new| seen_again(old, new, now));
+        let patch = Patch::new(
+            batch,
+            known.services.get(),
+            ObjectName::clone,
+            |_, _| true,
+            |old, new| {
+                if let Some(old) = old {
+                    seen_again(old, new, now);
+                }
+            },
+        );
         if patch.is_empty() && !listed {
             return None;
         }
