@@ -239,6 +239,7 @@ impl World {
                 ready_changed_at: None,
                 labels: StringMap::new(),
                 taints: BTreeSet::new(),
+                changed_at: None,
             };
             nodes.push((node.name.clone(), node));
         }
