@@ -240,6 +240,7 @@ impl World {
                 changed_at: None,
                 labels: StringMap::new(),
                 taints: BTreeSet::new(),
+                changed_at: None,
             };
             nodes.push((node.name.clone(), node));
         }

@@ -30,10 +30,13 @@ pub(super) fn write(report: &mut Report, snapshot: &Snapshot, policy: &Policy) {
     if policy.target_series == TargetSeries::Off {
         return;
     }
-    let mut chosen: Vec<(u8, Sampled<'_>, &Target)> = snapshot
-        .target_groups
-        .iter()
-        .filter_map(|(id, group)| Sampled::of(id, group, snapshot))
+    let sampled: Vec<_> = snapshot.target_groups.iter().filter_map(|(id, group)| Sampled::of(id, group, snapshot)).collect();
+    // Without a sample nothing is known, not even that nothing was dropped.
+    if sampled.is_empty() {
+        return;
+    }
+    let mut chosen: Vec<(u8, Sampled<'_>, &Target)> = sampled
+        .into_iter()
         .flat_map(|sampled| sampled.targets.iter().map(move |target| (urgency(target.state), sampled, target)))
         .filter(|(_, _, target)| policy.target_series == TargetSeries::All || target.state != TargetState::Healthy)
         .collect();

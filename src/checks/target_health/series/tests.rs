@@ -44,6 +44,13 @@ fn the_policy_chooses_and_the_limit_cuts_the_least_urgent() {
 }
 
 #[test]
+fn without_a_sample_the_number_dropped_is_not_known() {
+    let mut world = World::healthy();
+    world.parts.target_health = std::sync::Arc::default();
+    assert!(judge(&world).series("target_health_series_dropped").is_empty());
+}
+
+#[test]
 fn a_target_that_an_answer_names_twice_is_one_series() {
     let mut world = World::healthy();
     world.policy.target_series = TargetSeries::All;

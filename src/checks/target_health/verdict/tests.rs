@@ -247,3 +247,11 @@ fn under_policy_local_unknown_endpoints_are_no_verdict() {
     assert_eq!(verdict.registration(), [None; 4]);
     assert_eq!(verdict.endpoints(), [None; 3]);
 }
+
+#[test]
+fn an_endless_hold_down_waits_and_does_no_harm() {
+    let mut world = World::healthy();
+    world.policy.target_hold_down_seconds = u64::MAX;
+    world.health(|health| health.targets.remove(0));
+    assert!(judge(&world).codes().is_empty());
+}
