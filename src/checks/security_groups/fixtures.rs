@@ -237,7 +237,6 @@ impl World {
                 internal_ips: Vec::new(),
                 ready: ConditionStatus::True,
                 ready_changed_at: None,
-                changed_at: None,
                 labels: StringMap::new(),
                 taints: BTreeSet::new(),
                 changed_at: None,
