@@ -1,6 +1,7 @@
 //! Stage 1, gather: the only place that knows the SDKs. Each source refreshes at its own pace and writes what it found,
 //! or why it found nothing, into the store.
 
+pub mod kube;
 pub mod store;
 
 use std::fmt;

@@ -420,7 +420,7 @@ pub struct LeaderLease {
     pub holder: Option<Arc<str>>,
     /// `spec.acquireTime`: since when this holder leads.
     pub acquired_at: Option<Timestamp>,
-    /// `spec.renewTime`.
+    /// `spec.renewTime`, up to half a minute old: the leader renews every two seconds, which is not told each time.
     pub renewed_at: Option<Timestamp>,
     /// `spec.leaseTransitions`.
     pub transitions: u32,
