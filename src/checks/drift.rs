@@ -20,12 +20,12 @@ use super::model::{FamilyDescription, FamilyKind, Report, Subject};
 use super::{Check, Context};
 use crate::controller::annotations::{AnnotationError, Annotations};
 use crate::controller::ownership::{Ownership, owner_in};
-use crate::controller::settings::Settings;
 use crate::inventory::aws::LoadBalancerState;
+use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{EventObject, LeaderLease, ReconcileFailure, ReconcileState, Service};
 use crate::inventory::parts::EventKey;
 use crate::inventory::snapshot::{ClusterLoadBalancer, Controller};
-use case::Case;
+use case::{Case, World};
 use rows::{Difference, ROWS, Repair, Row};
 
 static SERVICE_ANNOTATION_DRIFT: FamilyDescription = FamilyDescription {
@@ -66,7 +66,7 @@ const FINALIZER: &str = "service.k8s.aws/resources";
 
 fn run(context: &Context<'_>, report: &mut Report) {
     let parts = &context.snapshot.parts;
-    let settings = Settings::in_cluster(parts);
+    let world = World::of(context.snapshot);
     for service in parts.services.get().into_iter().flat_map(|list| list.values()) {
         let owner = owner_in(service, parts);
         if let Some(failure) = blocked_service(context, service, owner) {
@@ -77,17 +77,13 @@ fn run(context: &Context<'_>, report: &mut Report) {
             && service.deleted_at.is_none()
             && let Some(load_balancer) = only_load_balancer(context, service)
         {
-            judge(context, settings, service, load_balancer, report);
+            judge(context, &Case::of(&world, service, load_balancer), report);
         }
     }
     report_blocked_bindings(context, report);
 }
 
-fn state_of<'a>(
-    context: &Context<'a>,
-    kind: EventObject,
-    name: &crate::inventory::ids::ObjectName,
-) -> Option<&'a ReconcileState> {
+fn state_of<'a>(context: &Context<'a>, kind: EventObject, name: &ObjectName) -> Option<&'a ReconcileState> {
     context.snapshot.parts.reconciles.get()?.get(&EventKey { kind, name: name.clone() })
 }
 
@@ -150,19 +146,14 @@ fn only_load_balancer<'a>(context: &Context<'a>, service: &Service) -> Option<&'
     (up && found.controller == Controller::LoadBalancerController).then_some(found)
 }
 
-fn judge(
-    context: &Context<'_>,
-    settings: Settings<'_>,
-    service: &Service,
-    load_balancer: &ClusterLoadBalancer,
-    report: &mut Report,
-) {
-    let Ok(compared) = compare_all(&Case::of(context.snapshot, settings, service, load_balancer)) else {
+fn judge(context: &Context<'_>, case: &Case<'_>, report: &mut Report) {
+    let Ok(compared) = compare_all(case) else {
         // The controller must refuse what it cannot read, and says so in an event. Where it did not, this program's idea of
         // the value is wrong, or no controller runs: either way nothing is known.
         return;
     };
-    let settled = settled_at(context, service, load_balancer);
+    let service = case.service;
+    let settled = settled_at(context, service, case.load_balancer.value);
     let mut drifted = 0_u32;
     let mut all_known = true;
     for (row, comparison) in compared {

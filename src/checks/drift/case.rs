@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::controller::desired::Wanted;
+use crate::controller::desired::security_groups::KnownGroups;
 use crate::controller::desired::target_group::target_type;
 use crate::controller::settings::Settings;
-use crate::inventory::aws::{Attributes, SecurityGroup, Subnet, Tags, TargetGroup};
-use crate::inventory::ids::{Arn, SecurityGroupId, SubnetId};
+use crate::inventory::aws::{Attributes, Subnet, Tags, TargetGroup};
+use crate::inventory::ids::{Arn, SubnetId};
 use crate::inventory::kube::{PortReference, Service};
 use crate::inventory::part::Part;
 use crate::inventory::snapshot::{ClusterLoadBalancer, ClusterTargetGroup, Snapshot};
@@ -34,6 +35,26 @@ pub(super) struct Group<'a> {
     pub(super) attributes: Option<Seen<&'a Attributes>>,
 }
 
+/// What all Services have in common.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) settings: Settings<'a>,
+    security_groups: Option<KnownGroups<'a>>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+        let parts = &snapshot.parts;
+        let groups = parts.security_groups.complete().zip(parts.scope.cluster_name.as_deref());
+        Self {
+            snapshot,
+            settings: Settings::in_cluster(parts),
+            security_groups: groups.map(|(all, cluster)| KnownGroups::of(all, cluster)),
+        }
+    }
+}
+
 /// One Service with one load balancer.
 #[derive(Debug, Clone)]
 pub(super) struct Case<'a> {
@@ -49,18 +70,13 @@ pub(super) struct Case<'a> {
     /// Not every port of the Service has exactly one known target group in use.
     pub(super) groups_missing: bool,
     pub(super) subnets: Option<Seen<&'a BTreeMap<SubnetId, Arc<Subnet>>>>,
-    pub(super) security_groups: Option<Seen<&'a BTreeMap<SecurityGroupId, Arc<SecurityGroup>>>>,
-    pub(super) cluster: Option<&'a str>,
+    pub(super) security_groups: Option<Seen<&'a KnownGroups<'a>>>,
     snapshot: &'a Snapshot,
 }
 
 impl<'a> Case<'a> {
-    pub(super) fn of(
-        snapshot: &'a Snapshot,
-        settings: Settings<'a>,
-        service: &'a Service,
-        found: &'a ClusterLoadBalancer,
-    ) -> Self {
+    pub(super) fn of(world: &'a World<'a>, service: &'a Service, found: &'a ClusterLoadBalancer) -> Self {
+        let World { snapshot, settings, .. } = *world;
         let parts = &snapshot.parts;
         let mut groups = Vec::new();
         let mut groups_missing = false;
@@ -92,8 +108,10 @@ impl<'a> Case<'a> {
             replaced,
             groups_missing,
             subnets: seen(Some(&parts.subnets)),
-            security_groups: seen(Some(&parts.security_groups)),
-            cluster: parts.scope.cluster_name.as_deref(),
+            security_groups: world
+                .security_groups
+                .as_ref()
+                .map(|groups| Seen { value: groups, at: parts.security_groups.fetched_at }),
             snapshot,
         }
     }

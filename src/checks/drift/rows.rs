@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::controller::annotations::{AnnotationError, Annotations, name};
 use crate::controller::desired::health_check::HealthChecks;
 use crate::controller::desired::load_balancer::{WantedTag, additional_tags, annotated_scheme, ip_address_type, subnets};
-use crate::controller::desired::security_groups::{GroupsOfVpc, security_groups};
+use crate::controller::desired::security_groups::security_groups;
 use crate::controller::desired::target_group::target_type;
 use crate::controller::desired::{Desired, Wanted, WantedAttributes, load_balancer, same_attribute, target_group};
 use crate::inventory::aws::{Attributes, HealthCheck, IpAddressType, Scheme, Tags};
@@ -202,8 +202,7 @@ fn compare_name(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
         return Err(AnnotationError::value(name::NAME, wanted, "at most 32 characters"));
     }
     let lb = &case.load_balancer.value.load_balancer;
-    let place = format_args!("LoadBalancerName of {}", lb.id).to_string();
-    comparison.field(place, Wanted::Value(wanted), &&*lb.name, case.load_balancer.at);
+    comparison.field(format_args!("LoadBalancerName of {}", lb.id), Wanted::Value(wanted), &&*lb.name, case.load_balancer.at);
     Ok(comparison)
 }
 
@@ -227,8 +226,12 @@ fn compare_ip_address_type(case: &Case<'_>) -> Result<Comparison, AnnotationErro
         return Ok(Comparison::unknown("AWS answers an address type that is not known here"));
     }
     let mut comparison = Comparison::default();
-    let place = format_args!("IpAddressType of {}", lb.id).to_string();
-    comparison.field(place, Wanted::Value(wanted), &lb.ip_address_type, case.load_balancer.at);
+    comparison.field(
+        format_args!("IpAddressType of {}", lb.id),
+        Wanted::Value(wanted),
+        &lb.ip_address_type,
+        case.load_balancer.at,
+    );
     Ok(comparison)
 }
 
@@ -254,11 +257,10 @@ fn compare_security_groups(case: &Case<'_>) -> Result<Comparison, AnnotationErro
     if lb.security_groups.is_empty() {
         return Ok(comparison);
     }
-    let (Some(known), Some(cluster)) = (case.security_groups, case.cluster) else {
+    let Some(known) = case.security_groups else {
         return Ok(Comparison::unknown("the VPC's security groups are not known"));
     };
-    let groups = GroupsOfVpc { all: known.value, vpc: &lb.vpc_id, cluster };
-    let wanted = security_groups(case.service, case.settings, groups)?.map(Listed);
+    let wanted = security_groups(case.service, case.settings, known.value, &lb.vpc_id)?.map(Listed);
     let actual = Listed(lb.security_groups.clone());
     comparison.field(format_args!("security groups of {}", lb.id), wanted, &actual, case.load_balancer.at.min(known.at));
     Ok(comparison)
@@ -289,13 +291,13 @@ fn compare_tags(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
             return;
         };
         for (key, value) in &wanted {
-            let place = format_args!("tag {key} of {of}").to_string();
+            let place = || format!("tag {key} of {of}");
             match (tags.value.get(key.as_str()), value) {
                 (Some(found), WantedTag::Value(value)) if **found == **value => {}
                 (Some(_), WantedTag::Any) => {}
-                (Some(found), WantedTag::Value(value)) => comparison.differs(place, value, found, tags.at),
-                (None, WantedTag::Value(value)) => comparison.differs(place, value, "missing", tags.at),
-                (None, WantedTag::Any) => comparison.differs(place, "some value", "missing", tags.at),
+                (Some(found), WantedTag::Value(value)) => comparison.differs(place(), value, found, tags.at),
+                (None, WantedTag::Value(value)) => comparison.differs(place(), value, "missing", tags.at),
+                (None, WantedTag::Any) => comparison.differs(place(), "some value", "missing", tags.at),
             }
         }
     };
@@ -305,10 +307,9 @@ fn compare_tags(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
         let group = group.group.value;
         compare(case.tags(&group.arn), &group.id);
     }
-    if let (Some(known), Some(cluster)) = (case.security_groups, case.cluster) {
-        for id in (GroupsOfVpc { all: known.value, vpc: &lb.vpc_id, cluster }).managed(&case.service.name) {
-            let tags = known.value.get(&id).map(|group| Seen { value: &group.tags, at: known.at });
-            compare(tags, &id);
+    if let Some(known) = case.security_groups {
+        for id in known.value.managed(&case.service.name, &lb.vpc_id) {
+            compare(known.value.tags(&id).map(|tags| Seen { value: tags, at: known.at }), &id);
         }
     }
     Ok(comparison)

@@ -95,8 +95,7 @@ pub fn subnets(
     Ok(Wanted::Value(wanted))
 }
 
-/// Whether a resource's tag `Name` is this text. The group's own name plays no role.
-pub(super) fn named(tags: &crate::inventory::aws::Tags, text: &str) -> bool {
+fn named(tags: &crate::inventory::aws::Tags, text: &str) -> bool {
     tags.get("Name").is_some_and(|name| &**name == text)
 }
 

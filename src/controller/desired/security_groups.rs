@@ -9,7 +9,7 @@ use crate::inventory::aws::{SecurityGroup, Tags};
 use crate::inventory::ids::{ObjectName, SecurityGroupId, VpcId};
 use crate::inventory::kube::{Service, Version};
 
-use super::load_balancer::{named, without_security_groups};
+use super::load_balancer::without_security_groups;
 use super::{Desired, Wanted};
 
 /// New load balancers get security groups.
@@ -17,49 +17,70 @@ static NLB_SECURITY_GROUP: Gate = Gate { name: "NLBSecurityGroup", since: Versio
 
 const FLAGS_UNKNOWN: &str = "the controller's flags on security groups are not known";
 
-/// The security groups of the VPC, and how to tell the controller's own among them.
-#[derive(Debug, Clone, Copy)]
-pub struct GroupsOfVpc<'a> {
-    /// All groups known; those of other VPCs are passed over.
-    pub all: &'a BTreeMap<SecurityGroupId, Arc<SecurityGroup>>,
-    /// The load balancer's VPC.
-    pub vpc: &'a VpcId,
-    /// The cluster's name in tags.
-    pub cluster: &'a str,
+/// The Region's security groups, sorted once by what the controller looks for.
+#[derive(Debug, Clone)]
+pub struct KnownGroups<'a> {
+    all: &'a BTreeMap<SecurityGroupId, Arc<SecurityGroup>>,
+    /// Those the controller made for a Service's load balancer, by the stack tag.
+    managed: BTreeMap<&'a str, Vec<&'a SecurityGroup>>,
+    /// The cluster's shared one; one is normal.
+    backend: Vec<&'a SecurityGroup>,
+    /// By the tag `Name`. The group's own name plays no role.
+    named: BTreeMap<&'a str, Vec<&'a SecurityGroup>>,
 }
 
-impl GroupsOfVpc<'_> {
-    fn find(&self, matches: impl Fn(&Tags) -> bool) -> Vec<SecurityGroupId> {
-        let here = self.all.values().filter(|group| group.vpc_id == *self.vpc && matches(&group.tags));
-        here.map(|group| group.id.clone()).collect()
+impl<'a> KnownGroups<'a> {
+    /// Sorts them; `cluster` is the cluster's name in tags.
+    pub fn of(all: &'a BTreeMap<SecurityGroupId, Arc<SecurityGroup>>, cluster: &str) -> Self {
+        let mut known = Self { all, managed: BTreeMap::new(), backend: Vec::new(), named: BTreeMap::new() };
+        for group in all.values() {
+            let tag = |key: &str| group.tags.get(key).map(|value| &**value);
+            if let Some(name) = tag("Name") {
+                known.named.entry(name).or_default().push(group);
+            }
+            if tag("elbv2.k8s.aws/cluster") != Some(cluster) {
+                continue;
+            }
+            if tag("elbv2.k8s.aws/resource") == Some("backend-sg") {
+                known.backend.push(group);
+            }
+            if let (Some(stack), Some("ManagedLBSecurityGroup")) = (tag("service.k8s.aws/stack"), tag("service.k8s.aws/resource"))
+            {
+                known.managed.entry(stack).or_default().push(group);
+            }
+        }
+        known
     }
 
-    /// The groups the controller made for a Service's load balancer: one is normal.
-    pub fn managed(&self, service: &ObjectName) -> Vec<SecurityGroupId> {
-        let stack = service.to_string();
-        self.find(|tags| {
-            tag(tags, "elbv2.k8s.aws/cluster", self.cluster)
-                && tag(tags, "service.k8s.aws/stack", &stack)
-                && tag(tags, "service.k8s.aws/resource", "ManagedLBSecurityGroup")
-        })
+    /// A group's tags.
+    pub fn tags(&self, id: &SecurityGroupId) -> Option<&'a Tags> {
+        self.all.get(id).map(|group| &group.tags)
     }
 
-    fn backend(&self, settings: Settings<'_>) -> Wanted<SecurityGroupId> {
+    /// The groups the controller made for a Service's load balancer in a VPC: one is normal.
+    pub fn managed(&self, service: &ObjectName, vpc: &VpcId) -> Vec<SecurityGroupId> {
+        here(self.managed.get(service.to_string().as_str()), vpc)
+    }
+
+    fn named(&self, text: &str, vpc: &VpcId) -> Vec<SecurityGroupId> {
+        here(self.named.get(text), vpc)
+    }
+
+    fn backend(&self, settings: Settings<'_>, vpc: &VpcId) -> Wanted<SecurityGroupId> {
         if let Some(id) = settings.flag("backend-security-group", "").filter(|id| !id.is_empty()) {
             return Wanted::Value(SecurityGroupId::from(id));
         }
-        let shared = self
-            .find(|tags| tag(tags, "elbv2.k8s.aws/cluster", self.cluster) && tag(tags, "elbv2.k8s.aws/resource", "backend-sg"));
-        only(shared, "the cluster's shared backend security group was not found").doubtful(doubt(settings))
+        only(here(Some(&self.backend), vpc), "the cluster's shared backend security group was not found")
+            .doubtful(doubt(settings))
     }
+}
+
+fn here(groups: Option<&Vec<&SecurityGroup>>, vpc: &VpcId) -> Vec<SecurityGroupId> {
+    groups.into_iter().flatten().filter(|group| group.vpc_id == *vpc).map(|group| group.id.clone()).collect()
 }
 
 fn doubt(settings: Settings<'_>) -> Option<&'static str> {
     (!settings.known()).then_some(FLAGS_UNKNOWN)
-}
-
-fn tag(tags: &Tags, key: &str, value: &str) -> bool {
-    tags.get(key).is_some_and(|found| &**found == value)
 }
 
 fn only(mut found: Vec<SecurityGroupId>, otherwise: &'static str) -> Wanted<SecurityGroupId> {
@@ -70,7 +91,12 @@ fn only(mut found: Vec<SecurityGroupId>, otherwise: &'static str) -> Wanted<Secu
 }
 
 /// The security groups of a load balancer that has some. One born without stays without for ever and is not asked about.
-pub fn security_groups(service: &Service, settings: Settings<'_>, groups: GroupsOfVpc<'_>) -> Desired<BTreeSet<SecurityGroupId>> {
+pub fn security_groups(
+    service: &Service,
+    settings: Settings<'_>,
+    groups: &KnownGroups<'_>,
+    vpc: &VpcId,
+) -> Desired<BTreeSet<SecurityGroupId>> {
     let annotations = Annotations(&service.annotations);
     if without_security_groups(service, settings)? {
         let raw = annotations.text(name::DISABLE_NLB_SG).unwrap_or_default();
@@ -80,19 +106,24 @@ pub fn security_groups(service: &Service, settings: Settings<'_>, groups: Groups
         return Ok(Wanted::Unknown("the controller runs with NLBSecurityGroup=false and the load balancer has security groups"));
     }
     match annotations.list(name::SECURITY_GROUPS).filter(|list| !list.is_empty()) {
-        Some(list) => custom(&list, annotations, settings, groups),
-        None => Ok(managed(service, settings, groups)),
+        Some(list) => custom(&list, annotations, settings, groups, vpc),
+        None => Ok(managed(service, settings, groups, vpc)),
     }
 }
 
-fn managed(service: &Service, settings: Settings<'_>, groups: GroupsOfVpc<'_>) -> Wanted<BTreeSet<SecurityGroupId>> {
-    let own = match only(groups.managed(&service.name), "the load balancer's managed security group was not found") {
+fn managed(
+    service: &Service,
+    settings: Settings<'_>,
+    groups: &KnownGroups<'_>,
+    vpc: &VpcId,
+) -> Wanted<BTreeSet<SecurityGroupId>> {
+    let own = match only(groups.managed(&service.name, vpc), "the load balancer's managed security group was not found") {
         Wanted::Value(own) => own,
         other => return other.map(|id| BTreeSet::from([id])),
     };
     match settings.switch("enable-backend-security-group", true) {
         Some(false) => Wanted::Value(BTreeSet::from([own])),
-        Some(true) | None => groups.backend(settings).map(|backend| BTreeSet::from([own, backend])),
+        Some(true) | None => groups.backend(settings, vpc).map(|backend| BTreeSet::from([own, backend])),
     }
 }
 
@@ -100,7 +131,8 @@ fn custom(
     list: &[&str],
     annotations: Annotations<'_>,
     settings: Settings<'_>,
-    groups: GroupsOfVpc<'_>,
+    groups: &KnownGroups<'_>,
+    vpc: &VpcId,
 ) -> Desired<BTreeSet<SecurityGroupId>> {
     let mut wanted = BTreeSet::new();
     for element in list {
@@ -111,7 +143,7 @@ fn custom(
             return Ok(Wanted::Unknown("a security group's name in the annotation is a pattern"));
         } else {
             // One name may stand for several groups, and all of them are used.
-            let found = groups.find(|tags| named(tags, element));
+            let found = groups.named(element, vpc);
             if found.is_empty() {
                 return Err(AnnotationError::unresolved(name::SECURITY_GROUPS, element, "a security group's tag Name"));
             }
@@ -135,7 +167,7 @@ fn custom(
             annotations.text(name::MANAGE_BACKEND_RULES).unwrap_or_default(),
             "false, since the controller runs without a backend security group",
         )),
-        Some(true) | None => Ok(groups.backend(settings).map(|backend| {
+        Some(true) | None => Ok(groups.backend(settings, vpc).map(|backend| {
             wanted.insert(backend);
             wanted
         })),
@@ -171,8 +203,8 @@ mod tests {
         let controller =
             flags.map(|flags| flags.iter().fold(controller("2.14.0"), |builder, (key, value)| builder.flag(key, value)).build());
         let (all, vpc) = (world(), VpcId::from(VPC));
-        let groups = GroupsOfVpc { all: &all, vpc: &vpc, cluster: "demo" };
-        security_groups(&service.build(), Settings::of(controller.as_ref()), groups)
+        let groups = KnownGroups::of(&all, "demo");
+        security_groups(&service.build(), Settings::of(controller.as_ref()), &groups, &vpc)
     }
 
     fn ids(ids: &[&str]) -> Desired<BTreeSet<SecurityGroupId>> {
