@@ -11,6 +11,8 @@ pub mod security_groups;
 pub mod services;
 pub mod subnets;
 pub mod target_health;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod zones;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -69,18 +69,24 @@ impl Cluster {
             "metadata": {"name": "aws-load-balancer-controller-leader", "namespace": "kube-system"},
             "spec": {"holderIdentity": "one", "acquireTime": "2026-11-24T20:00:00.000000Z", "renewTime": "2026-11-24T20:00:00.000000Z", "leaseTransitions": 1},
         }));
-        self.put(DAEMON_SETS, json!({
-            "metadata": {"name": "aws-node", "namespace": "kube-system"},
-            "spec": {"selector": {}, "template": {"spec": {"containers": []}}},
-        }));
+        self.put(
+            DAEMON_SETS,
+            json!({
+                "metadata": {"name": "aws-node", "namespace": "kube-system"},
+                "spec": {"selector": {}, "template": {"spec": {"containers": []}}},
+            }),
+        );
     }
 
     pub(crate) fn node(&self, name: &str, zone: &str, instance: &str) {
-        self.put(NODES, json!({
-            "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone, "kubernetes.io/os": "linux"}},
-            "spec": {"providerID": format!("aws:///{zone}/{instance}")},
-            "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-24T20:00:00Z"}]},
-        }));
+        self.put(
+            NODES,
+            json!({
+                "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone, "kubernetes.io/os": "linux"}},
+                "spec": {"providerID": format!("aws:///{zone}/{instance}")},
+                "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-24T20:00:00Z"}]},
+            }),
+        );
     }
 
     pub(crate) fn service(&self, namespace: &str, name: &str, annotations: Value, ports: Value) {

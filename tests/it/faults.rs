@@ -69,11 +69,14 @@ async fn a_denied_action_is_named_and_the_rest_lives() {
             .when("the denial is reported and the others are up", |scrape| {
                 let up = scrape.family("source_up");
                 let others = up.iter().filter(|(labels, _)| labels["source"] != *source && labels["source"].starts_with("aws_"));
-                Setting::up(scrape, source) == Some(0.0) && others.clone().count() > 10 && others.clone().all(|(_, up)| *up == 1.0)
+                Setting::up(scrape, source) == Some(0.0)
+                    && others.clone().count() > 10
+                    && others.clone().all(|(_, up)| *up == 1.0)
             })
             .await;
         assert!(family.is_empty() || scrape.family(family).is_empty(), "{operation}: {family} is told without its call");
-        let denied = format!("aws_api_request_failures_total{{api_service=\"{service}\",operation=\"{operation}\",reason=\"denied\"}}");
+        let denied =
+            format!("aws_api_request_failures_total{{api_service=\"{service}\",operation=\"{operation}\",reason=\"denied\"}}");
         assert!(scrape.value(&denied).is_some_and(|count| count >= 1.0), "{operation}: {:?}", scrape.value(&denied));
         let (_, findings) = get(&setting.daemon.url("/api/v1/findings")).await.unwrap();
         assert!(findings.contains("NLB902") && findings.contains(&format!("{service}:{operation}")), "{operation}: {findings}");
@@ -84,10 +87,17 @@ async fn a_denied_action_is_named_and_the_rest_lives() {
 #[tokio::test]
 async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
     let setting = Setting::start(&["DescribeSubnets=truncate", "DescribeTargetHealth=truncate:0.5"]).await;
-    let reason = |operation: &str| format!("aws_api_request_failures_total{{api_service=\"{}\",operation=\"{operation}\",reason=\"malformed\"}}", if operation == "DescribeSubnets" { "ec2" } else { "elasticloadbalancing" });
+    let reason = |operation: &str| {
+        format!(
+            "aws_api_request_failures_total{{api_service=\"{}\",operation=\"{operation}\",reason=\"malformed\"}}",
+            if operation == "DescribeSubnets" { "ec2" } else { "elasticloadbalancing" }
+        )
+    };
     let scrape = setting
         .when("both are counted", |scrape| {
-            ["DescribeSubnets", "DescribeTargetHealth"].iter().all(|operation| scrape.value(&reason(operation)).is_some_and(|count| count >= 1.0))
+            ["DescribeSubnets", "DescribeTargetHealth"]
+                .iter()
+                .all(|operation| scrape.value(&reason(operation)).is_some_and(|count| count >= 1.0))
         })
         .await;
     assert!(scrape.family("subnet_info").is_empty() && scrape.family("scheme_usable_zones").is_empty());
@@ -97,7 +107,10 @@ async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
             scrape.family("target_group_targets").values().sum::<f64>() == targets as f64
         })
         .await;
-    assert_eq!(scrape.family("findings").iter().filter(|(labels, count)| labels["code"].starts_with("NLB1") && **count > 0.0).count(), 0);
+    assert_eq!(
+        scrape.family("findings").iter().filter(|(labels, count)| labels["code"].starts_with("NLB1") && **count > 0.0).count(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -113,7 +126,9 @@ async fn throttling_slows_down_and_heals() {
         .sum();
     assert!(throttled >= 1.0);
     let targets = setting.simulator.world.read(|world| world.target_count());
-    setting.when("nothing is missing", |scrape| scrape.family("target_group_targets").values().sum::<f64>() == targets as f64).await;
+    setting
+        .when("nothing is missing", |scrape| scrape.family("target_group_targets").values().sum::<f64>() == targets as f64)
+        .await;
 }
 
 #[tokio::test]

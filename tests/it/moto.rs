@@ -158,7 +158,8 @@ async fn build(moto: &Moto) -> Built {
     }
 
     let client = moto.elb();
-    let tags = [("elbv2.k8s.aws/cluster", "demo"), ("service.k8s.aws/stack", "shop/web"), ("service.k8s.aws/resource", "LoadBalancer")];
+    let tags =
+        [("elbv2.k8s.aws/cluster", "demo"), ("service.k8s.aws/stack", "shop/web"), ("service.k8s.aws/resource", "LoadBalancer")];
     let request = client.create_load_balancer().name("k8s-shop-web").r#type(elb::LoadBalancerTypeEnum::Network);
     let request = request.scheme(elb::LoadBalancerSchemeEnum::InternetFacing);
     let request = request.subnets(&subnets["public-a"]).subnets(&subnets["public-b"]);
@@ -179,7 +180,8 @@ async fn build(moto: &Moto) -> Built {
     }
     let target = |id: &str, port| elb::TargetDescription::builder().id(id).port(port).build();
     let request = client.register_targets().target_group_arn(&pods);
-    let request = request.targets(target("10.0.0.10", 8080)).targets(target("10.0.1.10", 8080)).targets(target("10.0.1.11", 8080));
+    let request =
+        request.targets(target("10.0.0.10", 8080)).targets(target("10.0.1.10", 8080)).targets(target("10.0.1.11", 8080));
     request.send().await.unwrap();
     let request = client.register_targets().target_group_arn(&nodes);
     request.targets(target(&instances[0], 30443)).targets(target(&instances[1], 30443)).send().await.unwrap();
@@ -249,7 +251,12 @@ async fn what_was_built_in_moto_is_what_is_shown() {
     compare_groups_and_quotas(&scrape, &moto, &built).await;
     let drift = "service_annotation_drift{namespace=\"shop\",service=\"web\",\
                  annotation=\"aws-load-balancer-additional-resource-tags\",repair=\"automatic\"}";
-    assert_eq!(scrape.value("service_drifted_annotations{namespace=\"shop\",service=\"web\"}"), Some(1.0), "{:?}", scrape.family("service_annotation_drift"));
+    assert_eq!(
+        scrape.value("service_drifted_annotations{namespace=\"shop\",service=\"web\"}"),
+        Some(1.0),
+        "{:?}",
+        scrape.family("service_annotation_drift")
+    );
     assert_eq!(scrape.value(drift), Some(1.0));
 }
 
@@ -258,7 +265,13 @@ fn compare_load_balancing(scrape: &Scrape, built: &Built) {
     assert_eq!(load_balancers.len(), 1, "only the cluster's: {load_balancers:?}");
     let labels = load_balancers.keys().next().unwrap();
     assert_eq!(labels["arn"], built.load_balancer);
-    let expected = [("namespace", "shop"), ("service", "web"), ("scheme", "internet-facing"), ("controller", "aws-load-balancer-controller"), ("vpc_id", &built.vpc)];
+    let expected = [
+        ("namespace", "shop"),
+        ("service", "web"),
+        ("scheme", "internet-facing"),
+        ("controller", "aws-load-balancer-controller"),
+        ("vpc_id", &built.vpc),
+    ];
     for (label, value) in expected {
         assert_eq!(labels[label], value, "{label}");
     }
@@ -278,7 +291,9 @@ fn compare_load_balancing(scrape: &Scrape, built: &Built) {
         ["healthy", "other"]
             .iter()
             .filter_map(|state| {
-                scrape.value(&format!("target_group_zone_targets{{target_group=\"{pods}\",availability_zone=\"{zone}\",state=\"{state}\"}}"))
+                scrape.value(&format!(
+                    "target_group_zone_targets{{target_group=\"{pods}\",availability_zone=\"{zone}\",state=\"{state}\"}}"
+                ))
             })
             .sum::<f64>()
     };
@@ -323,18 +338,20 @@ async fn compare_subnets(scrape: &Scrape, moto: &Moto, built: &Built) {
 async fn compare_groups_and_quotas(scrape: &Scrape, moto: &Moto, built: &Built) {
     let group = &built.node_group;
     for (direction, family, rules) in [("inbound", "ipv4", 24.0), ("inbound", "ipv6", 3.0), ("outbound", "ipv4", 1.0)] {
-        let name = format!("security_group_rules{{security_group_id=\"{group}\",direction=\"{direction}\",ip_family=\"{family}\"}}");
+        let name =
+            format!("security_group_rules{{security_group_id=\"{group}\",direction=\"{direction}\",ip_family=\"{family}\"}}");
         assert_eq!(scrape.value(&name), Some(rules), "{name}");
     }
     let role = format!("security_group_role{{security_group_id=\"{group}\",role=\"endpoint\",namespace=\"\",service=\"\"}}");
     assert_eq!(scrape.value(&role), Some(1.0), "{:?}", scrape.family("security_group_role"));
 
     let limits = moto.elb().describe_account_limits().send().await.unwrap().limits.unwrap();
-    let limit = |name: &str| limits.iter().find(|limit| limit.name.as_deref() == Some(name)).unwrap().max.as_deref().unwrap().parse().unwrap();
-    for (quota, limit, usage) in [
-        ("network_load_balancers", limit("network-load-balancers"), 2.0),
-        ("target_groups", limit("target-groups"), 2.0),
-    ] {
+    let limit = |name: &str| {
+        limits.iter().find(|limit| limit.name.as_deref() == Some(name)).unwrap().max.as_deref().unwrap().parse().unwrap()
+    };
+    for (quota, limit, usage) in
+        [("network_load_balancers", limit("network-load-balancers"), 2.0), ("target_groups", limit("target-groups"), 2.0)]
+    {
         assert_eq!(scrape.value(&format!("quota_limit{{quota=\"{quota}\"}}")), Some(limit), "{quota}");
         assert_eq!(scrape.value(&format!("quota_limit_assumed{{quota=\"{quota}\"}}")), Some(0.0), "{quota}");
         assert_eq!(scrape.value(&format!("quota_usage{{quota=\"{quota}\"}}")), Some(usage), "{quota}");
@@ -343,7 +360,8 @@ async fn compare_groups_and_quotas(scrape: &Scrape, moto: &Moto, built: &Built) 
     assert_eq!(scrape.value("quota_usage{quota=\"subnets_per_vpc\"}"), Some(6.0));
     let groups = moto.ec2().describe_security_groups().send().await.unwrap().security_groups.unwrap().len();
     assert_eq!(scrape.value("quota_usage{quota=\"security_groups\"}"), Some(groups as f64));
-    let listeners = scrape.family("load_balancer_quota_usage").into_iter().find(|(labels, _)| labels["quota"].starts_with("listeners"));
+    let listeners =
+        scrape.family("load_balancer_quota_usage").into_iter().find(|(labels, _)| labels["quota"].starts_with("listeners"));
     assert_eq!(listeners.map(|(_, count)| count), Some(2.0));
 }
 

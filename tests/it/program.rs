@@ -119,7 +119,10 @@ async fn without_anything_it_serves_its_own_metrics_and_says_what_it_looks_for()
     .await;
     assert_eq!(scrape.family("exporter_build_info").len(), 1);
     assert!(scrape.names().any(|name| name.starts_with("process_resident_memory_bytes")));
-    assert!(!scrape.names().any(|name| name.starts_with("eks_nlb_load_balancer") || name.starts_with("eks_nlb_quota")), "no zeros");
+    assert!(
+        !scrape.names().any(|name| name.starts_with("eks_nlb_load_balancer") || name.starts_with("eks_nlb_quota")),
+        "no zeros"
+    );
     let (status, pending) = get(&daemon.url("/-/ready")).await.unwrap();
     assert_eq!(status, 503);
     assert!(pending.contains("cluster_name") && pending.contains("kube_services"), "{pending}");
@@ -148,7 +151,9 @@ async fn a_bad_reload_keeps_the_running_configuration_and_is_told() {
     let (_folder, path) = config("policy: {target_series: not_healthy}\n");
     let daemon = Daemon::start(["demo", "--config.file", &path]).await;
     daemon.ready(Duration::from_secs(60)).await;
-    let healthy = |scrape: &crate::support::Scrape| scrape.family("target_health").keys().filter(|labels| labels["state"] == "healthy").count();
+    let healthy = |scrape: &crate::support::Scrape| {
+        scrape.family("target_health").keys().filter(|labels| labels["state"] == "healthy").count()
+    };
     assert_eq!(healthy(&daemon.scrape().await), 0);
 
     fs::write(&path, "policy: {target_serie: all}\n").unwrap();

@@ -67,7 +67,9 @@ async fn replay(headers: HeaderMap, body: Bytes) -> Response {
 
 /// The recorded tags of these resources, as one answer.
 fn tags_of(arns: &[&str]) -> String {
-    let all = ["elbv2.DescribeTags.load-balancers.xml", "elbv2.DescribeTags.target-groups.xml"].map(|name| recorded(name).unwrap()).concat();
+    let all = ["elbv2.DescribeTags.load-balancers.xml", "elbv2.DescribeTags.target-groups.xml"]
+        .map(|name| recorded(name).unwrap())
+        .concat();
     let members = arns.iter().map(|arn| {
         let start = all.find(&format!("<member><ResourceArn>{arn}</ResourceArn>")).unwrap_or_else(|| panic!("no tags of {arn}"));
         let end = start + all[start..].find("</Tags></member>").unwrap() + "</Tags></member>".len();
@@ -145,7 +147,12 @@ async fn gather() -> Parts {
         let waiting: Vec<&str> = source::ALL
             .iter()
             .filter(|name| ![source::SERVICE_QUOTAS].contains(*name))
-            .filter(|name| !parts.sources.get(**name).is_some_and(|status| status.absent || (status.last_success.is_some() && status.missing == 0)))
+            .filter(|name| {
+                !parts
+                    .sources
+                    .get(**name)
+                    .is_some_and(|status| status.absent || (status.last_success.is_some() && status.missing == 0))
+            })
             .copied()
             .collect();
         if waiting.is_empty() { Ok(parts) } else { Err(format!("{waiting:?} {:?}", parts.sources)) }
@@ -171,7 +178,9 @@ fn values(outcome: &Outcome, family: &str, having: &[(&str, &str)]) -> Vec<f64> 
     let Some(family) = outcome.families.iter().find(|candidate| candidate.description.name == family) else { return Vec::new() };
     let names = family.description.labels;
     let samples = family.samples.iter().filter(|sample| {
-        having.iter().all(|(name, value)| names.iter().position(|label| label == name).is_some_and(|at| sample.labels[at].as_str() == *value))
+        having.iter().all(|(name, value)| {
+            names.iter().position(|label| label == name).is_some_and(|at| sample.labels[at].as_str() == *value)
+        })
     });
     samples.map(|sample| sample.value).collect()
 }
@@ -189,7 +198,8 @@ async fn a_real_controllers_work_is_understood() {
         let of = [("namespace", namespace), ("service", name)];
         assert_eq!(values(&outcome, "service_provisioned", &of), [1.0], "{service}");
         assert_eq!(values(&outcome, "service_load_balancers", &of), [1.0], "{service}");
-        let drifted: Vec<_> = outcome.findings.iter().filter(|finding| finding.subject == Subject::Service(service.clone())).collect();
+        let drifted: Vec<_> =
+            outcome.findings.iter().filter(|finding| finding.subject == Subject::Service(service.clone())).collect();
         assert!(drifted.is_empty(), "{service}: {drifted:#?}");
         assert_eq!(values(&outcome, "service_drifted_annotations", &of), [0.0], "{service} was judged whole");
         let groups: Vec<_> = snapshot.target_groups.iter().filter(|(_, group)| group.stack.as_ref() == Some(&service)).collect();

@@ -20,11 +20,7 @@ pub(crate) fn exporter() -> Command {
 }
 
 /// Polls a condition until it gives a value; fails with the last complaint at the deadline.
-pub(crate) async fn eventually<T, E: Debug>(
-    what: &str,
-    within: Duration,
-    mut condition: impl AsyncFnMut() -> Result<T, E>,
-) -> T {
+pub(crate) async fn eventually<T, E: Debug>(what: &str, within: Duration, mut condition: impl AsyncFnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + within;
     loop {
         match condition().await {
@@ -53,7 +49,8 @@ impl Program {
     pub(crate) fn start(command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}; `make peers` installs it"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}; `make peers` installs it"));
         let output = Arc::new(Mutex::new(String::new()));
         let streams: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
