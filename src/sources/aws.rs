@@ -16,6 +16,8 @@ mod dispatcher;
 mod ec2;
 mod elb;
 mod failure;
+#[cfg(test)]
+mod fake;
 mod fetch;
 mod intern;
 mod kind;
@@ -26,6 +28,8 @@ mod resources;
 mod scope;
 pub mod settings;
 mod steadiness;
+#[cfg(test)]
+mod tests;
 mod whole;
 
 use std::sync::Arc;

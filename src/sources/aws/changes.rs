@@ -129,8 +129,8 @@ impl Group {
     }
 
     fn differs(&self, new: &Self) -> bool {
-        let load_balancer = both(&self.load_balancer, &new.load_balancer).is_some_and(|(old, new)| !same(old, new))
-            || (self.load_balancer.is_none() && new.load_balancer.is_some());
+        // A group that gets its first load balancer looks different itself.
+        let load_balancer = both(&self.load_balancer, &new.load_balancer).is_some_and(|(old, new)| !same(old, new));
         let listeners = both(&self.listeners, &new.listeners).is_some_and(|(old, new)| !same(old, new));
         let binding = both(&self.binding, &new.binding).is_some_and(|(old, new)| match (old, new) {
             (Some(old), Some(new)) => !same(old, new),

@@ -191,7 +191,8 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         }
     }
 
-    fn missing(&self) -> usize {
+    /// How many of its resources it knows nothing of.
+    pub(crate) fn missing(&self) -> usize {
         self.plan.len() - self.known.len() - self.gone.len()
     }
 

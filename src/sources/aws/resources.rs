@@ -402,7 +402,8 @@ impl Resources {
     }
 
     fn act_on(&mut self, changes: &Changes, parts: &Parts, now: Instant) {
-        if parts.scope.cluster_name.is_some() && parts.target_groups.complete().is_some() {
+        // Until all tags are known nobody can say that nothing is ours.
+        if parts.scope.cluster_name.is_some() && parts.target_groups.complete().is_some() && self.tags.missing() == 0 {
             let at = clock::now();
             self.health.nothing_to_ask(at);
             self.listeners.nothing_to_ask(at);
