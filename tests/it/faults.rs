@@ -30,6 +30,11 @@ impl Setting {
         Self { daemon: Daemon::start_command(&mut command).await, simulator, _folder: folder }
     }
 
+    /// How many targets the world has.
+    fn targets(&self) -> usize {
+        self.simulator.world.read(|world| world.target_groups.values().map(|group| group.targets.len()).sum())
+    }
+
     /// The scrape in which a condition holds.
     async fn when(&self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
         eventually(what, Duration::from_secs(60), async || {
@@ -101,7 +106,7 @@ async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
         })
         .await;
     assert!(scrape.family("subnet_info").is_empty() && scrape.family("scheme_usable_zones").is_empty());
-    let targets = setting.simulator.world.read(|world| world.target_count());
+    let targets = setting.targets();
     let scrape = setting
         .when("every group was sampled in spite of it", |scrape| {
             scrape.family("target_group_targets").values().sum::<f64>() == targets as f64
@@ -125,7 +130,7 @@ async fn throttling_slows_down_and_heals() {
         .map(|(_, count)| count)
         .sum();
     assert!(throttled >= 1.0);
-    let targets = setting.simulator.world.read(|world| world.target_count());
+    let targets = setting.targets();
     setting
         .when("nothing is missing", |scrape| scrape.family("target_group_targets").values().sum::<f64>() == targets as f64)
         .await;
@@ -137,8 +142,8 @@ async fn a_target_group_deleted_between_list_and_call_is_no_failure() {
     setting.daemon.ready(Duration::from_secs(60)).await;
     let before = setting.daemon.scrape().await.family("target_group_targets").len();
     setting.simulator.world.edit(|world| {
-        let arn = world.target_group_arns().next().unwrap().to_owned();
-        world.delete_target_group(&arn);
+        let group = world.target_groups.keys().next().unwrap().clone();
+        world.delete_target_group(&group).unwrap();
     });
     let scrape = setting.when("its series are gone", |scrape| scrape.family("target_group_targets").len() < before).await;
     assert_eq!(Setting::up(&scrape, "aws_target_health"), Some(1.0));
