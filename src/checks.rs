@@ -2,6 +2,8 @@
 
 pub mod catalogue;
 pub mod drift;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod freshness;
 pub mod model;
 pub mod quotas;
@@ -9,6 +11,8 @@ pub mod security_groups;
 pub mod services;
 pub mod subnets;
 pub mod target_health;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod zones;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +22,7 @@ use jiff::Timestamp;
 
 use crate::config::policy::Policy;
 use crate::inventory::snapshot::Snapshot;
-use model::{CheckRun, Family, FamilyDescription, FamilyKind, FindingKind, Outcome, Report, Severity};
+use model::{CheckRun, Family, FamilyDescription, FamilyKind, FindingKind, Outcome, Report, Sample};
 
 /// A check as data.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ pub static CHECKS: &[&Check] = &[
 
 static FINDINGS: FamilyDescription = FamilyDescription {
     name: "findings",
-    help: "Findings of this code at the moment; every known code has a series.",
+    help: "Findings of this code at the moment; a code whose check could not run has no series.",
     kind: FamilyKind::Gauge,
     labels: &["code", "severity"],
 };
@@ -68,13 +72,24 @@ pub fn families() -> impl Iterator<Item = &'static FamilyDescription> {
     CHECKS.iter().flat_map(|check| check.families.iter().copied()).chain([&FINDINGS])
 }
 
-/// Runs every check over a picture. `stopwatch` gives the time elapsed since some fixed moment.
+/// Runs every check over a picture; see [`run`].
+pub fn run_all(snapshot: &Snapshot, policy: &Policy, now: Timestamp, stopwatch: impl FnMut() -> Duration) -> Outcome {
+    run(CHECKS, snapshot, policy, now, stopwatch)
+}
+
+/// Runs these checks over a picture. `stopwatch` gives the time elapsed since some fixed moment.
 ///
 /// A check that panics says nothing and is marked as failed; the others go on.
-pub fn run_all(snapshot: &Snapshot, policy: &Policy, now: Timestamp, mut stopwatch: impl FnMut() -> Duration) -> Outcome {
+pub fn run(
+    checks: &[&'static Check],
+    snapshot: &Snapshot,
+    policy: &Policy,
+    now: Timestamp,
+    mut stopwatch: impl FnMut() -> Duration,
+) -> Outcome {
     let context = Context { snapshot, policy, now };
     let mut outcome = Outcome { evaluated_at: now, families: Vec::new(), findings: Vec::new(), runs: Vec::new() };
-    for check in CHECKS {
+    for check in checks {
         let start = stopwatch();
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut report = Report::default();
@@ -102,16 +117,85 @@ pub fn run_all(snapshot: &Snapshot, policy: &Policy, now: Timestamp, mut stopwat
             &b.subject,
         ))
     });
-    outcome.families.push(count_findings(&outcome));
+    let counted = count_findings(checks, &outcome);
+    outcome.families.push(counted);
     outcome
 }
 
-fn count_findings(outcome: &Outcome) -> Family {
-    let mut report = Report::default();
-    let mut writer = report.family(&FINDINGS);
-    for kind in catalogue::ALL {
-        let count = outcome.findings.iter().filter(|finding| std::ptr::eq(finding.kind, *kind)).count();
-        writer.sample([kind.code.into(), Severity::as_str(kind.severity).into()], count as f64);
+fn count_findings(checks: &[&'static Check], outcome: &Outcome) -> Family {
+    let succeeded = checks.iter().zip(&outcome.runs).filter(|(_, run)| run.success).map(|(check, _)| check);
+    let mut samples: Vec<Sample> = succeeded
+        .flat_map(|check| check.findings)
+        .map(|kind| {
+            let count = outcome.findings.iter().filter(|finding| std::ptr::eq(finding.kind, *kind)).count();
+            Sample { labels: Box::new([kind.code.into(), kind.severity.as_str().into()]), value: count as f64 }
+        })
+        .collect();
+    samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Family { description: &FINDINGS, samples }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::inventory::parts::Parts;
+    use crate::inventory::snapshot::Expiry;
+
+    fn nothing_known() -> Snapshot {
+        Snapshot::join(Parts::default(), Timestamp::UNIX_EPOCH, Expiry { max_staleness: Duration::from_secs(1800) })
     }
-    report.into_parts().0.remove(0)
+
+    fn outcome_of(checks: &[&'static Check]) -> Outcome {
+        run(checks, &nothing_known(), &Policy::default(), Timestamp::UNIX_EPOCH, || Duration::ZERO)
+    }
+
+    #[test]
+    fn every_finding_of_the_catalogue_belongs_to_one_check() {
+        let of_checks: Vec<_> = CHECKS.iter().flat_map(|check| check.findings).map(|kind| kind.code).collect();
+        let unique: BTreeSet<_> = of_checks.iter().collect();
+        assert_eq!(unique.len(), of_checks.len(), "a code belongs to two checks");
+        let missing: Vec<_> = catalogue::ALL.iter().filter(|kind| !unique.contains(&kind.code)).map(|kind| kind.code).collect();
+        assert!(missing.is_empty(), "no check can make {missing:?}");
+    }
+
+    #[test]
+    fn names_of_families_are_unique_and_end_as_their_kind_says() {
+        let names: Vec<_> = families().map(|family| family.name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        for family in families() {
+            assert_eq!(family.name.ends_with("_info"), family.kind == FamilyKind::Info, "{}", family.name);
+            assert!(family.help.ends_with('.') && !family.help.contains(['\n', '"', '\\']), "{}", family.help);
+        }
+    }
+
+    #[test]
+    fn knowing_nothing_says_nothing() {
+        let outcome = outcome_of(CHECKS);
+        assert!(outcome.runs.iter().all(|run| run.success));
+        assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+        let said: Vec<_> =
+            outcome.families.iter().filter(|family| !family.samples.is_empty()).map(|family| family.description.name).collect();
+        // Two counts of the program's own: nothing was left out, nothing was found.
+        assert_eq!(said, ["target_health_series_dropped", "findings"]);
+    }
+
+    #[test]
+    fn a_check_that_panics_takes_nothing_with_it() {
+        static FAMILY: FamilyDescription = FamilyDescription { name: "x", help: "X.", kind: FamilyKind::Gauge, labels: &[] };
+        static BAD: Check = Check {
+            name: "bad",
+            families: &[&FAMILY],
+            findings: &[&catalogue::DRIFT],
+            run: |_, _| panic!("a defect in this test"),
+        };
+        let outcome = outcome_of(&[&BAD, &freshness::CHECK]);
+        assert_eq!(
+            outcome.runs.iter().map(|run| (run.check, run.success)).collect::<Vec<_>>(),
+            [("bad", false), ("freshness", true)]
+        );
+        let counted = outcome.families.last().expect("findings are always counted");
+        assert!(counted.samples.iter().all(|sample| sample.labels[0].as_str() != catalogue::DRIFT.code), "a zero would be a lie");
+    }
 }

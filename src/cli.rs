@@ -10,7 +10,7 @@ use crate::telemetry::{LogFormat, LogLevel};
 #[derive(Debug, Parser)]
 #[command(
     name = "eks-nlb-exporter",
-    version = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("BUILD_REVISION"), ", ", env!("BUILD_RUSTC"), ")"),
+    version = crate::version::LONG,
     args_conflicts_with_subcommands = true,
     max_term_width = 110
 )]
@@ -128,7 +128,7 @@ pub struct SimulateArgs {
     /// Flags of the simulation.
     #[command(flatten)]
     pub simulator: crate::simulator::SimulatorSettings,
-    /// Write a kubeconfig for the simulated API server to this file (context `simulator`).
+    /// Write a kubeconfig for the simulated API server to this file (context `simulated`).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How much to log.

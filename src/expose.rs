@@ -1,1 +1,15 @@
-//! (being written)
+//! Stage 4, tell on request: /metrics, the status page, the API. Borrows the latest picture and asks nobody anything.
+
+pub mod api;
+mod connection;
+pub mod exposition;
+mod gzip;
+pub mod negotiate;
+pub mod own;
+mod page;
+pub mod process;
+pub mod readiness;
+pub mod render;
+pub mod routes;
+pub mod server;
+pub mod table;

@@ -2,6 +2,7 @@
 //!
 //! The stages are folders: `sources → inventory → checks → expose`. See ARCHITECTURE.md.
 
+pub mod app;
 pub mod checks;
 pub mod cli;
 pub mod clock;
@@ -13,3 +14,4 @@ pub mod inventory;
 pub mod simulator;
 pub mod sources;
 pub mod telemetry;
+pub mod version;

@@ -51,6 +51,8 @@ catalogue! {
         "Ask for a quota increase in time.",
     QUOTA_ASSUMED = "NLB403" Info "A quota's limit could not be read, so AWS's default is assumed and nothing pages on it."
         "Allow servicequotas:GetServiceQuota, servicequotas:ListServiceQuotas and elasticloadbalancing:DescribeAccountLimits.",
+    QUOTA_BEYOND_LIMIT = "NLB404" Info "More is counted than a quota allows, which AWS does not permit: the count or the limit is wrong."
+        "Compare with the console and report it; a limit that was changed within the last hour explains it too.",
     DRIFT = "NLB501" Warning "AWS is not as an annotation of the Service says."
         "The controller repairs this at its next reconcile: restart it or touch the Service, and find out who changed AWS.",
     DRIFT_NEVER_REPAIRED = "NLB502" Warning "An annotation that is read at creation only differs from AWS, and the controller never repairs that."

@@ -1,9 +1,223 @@
-//! (being written)
+//! Is AWS as the Service's annotations say? And where the controller cannot go on: why?
+//!
+//! A Service is judged when the AWS Load Balancer Controller owns it, it is not being deleted, exactly one load balancer
+//! carries its tags and that one is active. A blocked Service is told once and not compared: AWS lags behind all of its
+//! annotations then.
+//!
+//! A difference counts only where AWS was looked at after everything that could have changed or repaired it: the Service's
+//! and the load balancer's last change and the controller's last start, each with the hold-down, and the last success that
+//! the controller reported. Until then the row is unknown. `service_drifted_annotations` is written only where every row
+//! could be judged: a count of what is known would look like an all-clear.
 
-use super::model::Report;
+mod blocked;
+mod case;
+mod rows;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::catalogue::{BINDING_BLOCKED, DRIFT, DRIFT_NEVER_REPAIRED, QUOTA_NAMED_BY_EVENT, SERVICE_BLOCKED};
+use super::model::{FamilyDescription, FamilyKind, Report, Subject};
 use super::{Check, Context};
+use crate::controller::annotations::{AnnotationError, Annotations};
+use crate::controller::ownership::{Ownership, owner_in};
+use crate::inventory::aws::LoadBalancerState;
+use crate::inventory::ids::ObjectName;
+use crate::inventory::kube::{EventObject, LeaderLease, ReconcileFailure, ReconcileState, Service};
+use crate::inventory::parts::EventKey;
+use crate::inventory::snapshot::{ClusterLoadBalancer, Controller};
+use case::{Case, World};
+use rows::{Difference, ROWS, Repair, Row};
+
+static SERVICE_ANNOTATION_DRIFT: FamilyDescription = FamilyDescription {
+    name: "service_annotation_drift",
+    help: "1 for each annotation of the Service from which AWS differs, by who repairs that: the controller, or nobody.",
+    kind: FamilyKind::Gauge,
+    labels: &["namespace", "service", "annotation", "repair"],
+};
+static SERVICE_DRIFTED_ANNOTATIONS: FamilyDescription = FamilyDescription {
+    name: "service_drifted_annotations",
+    help: "Annotations of the Service from which AWS differs; absent where not all of them could be compared.",
+    kind: FamilyKind::Gauge,
+    labels: &["namespace", "service"],
+};
+static SERVICE_BLOCKED_FAMILY: FamilyDescription = FamilyDescription {
+    name: "service_blocked",
+    help: "1 while the newest event of the controller about the Service is a failure, by its cause.",
+    kind: FamilyKind::Gauge,
+    labels: &["namespace", "service", "reason"],
+};
+static BINDING_BLOCKED_FAMILY: FamilyDescription = FamilyDescription {
+    name: "target_group_binding_blocked",
+    help: "1 while the newest event of the controller about the TargetGroupBinding is a failure, by its cause.",
+    kind: FamilyKind::Gauge,
+    labels: &["namespace", "target_group_binding", "reason"],
+};
 
 /// The check.
-pub static CHECK: Check = Check { name: "drift", families: &[], findings: &[], run };
+pub static CHECK: Check = Check {
+    name: "drift",
+    families: &[&SERVICE_ANNOTATION_DRIFT, &SERVICE_DRIFTED_ANNOTATIONS, &SERVICE_BLOCKED_FAMILY, &BINDING_BLOCKED_FAMILY],
+    findings: &[&DRIFT, &DRIFT_NEVER_REPAIRED, &SERVICE_BLOCKED, &BINDING_BLOCKED, &QUOTA_NAMED_BY_EVENT],
+    run,
+};
 
-fn run(_context: &Context<'_>, _report: &mut Report) {}
+/// The finalizer by which the controller marks Services it has made something for.
+const FINALIZER: &str = "service.k8s.aws/resources";
+
+fn run(context: &Context<'_>, report: &mut Report) {
+    let parts = &context.snapshot.parts;
+    let world = World::of(context.snapshot);
+    for service in parts.services.get().into_iter().flat_map(|list| list.values()) {
+        let owner = owner_in(service, parts);
+        if let Some(failure) = blocked_service(context, service, owner) {
+            report_blocked_service(report, service, failure);
+            continue;
+        }
+        if owner == Ownership::LoadBalancerController
+            && service.deleted_at.is_none()
+            && let Some(load_balancer) = only_load_balancer(context, service)
+        {
+            judge(context, &Case::of(&world, service, load_balancer), report);
+        }
+    }
+    report_blocked_bindings(context, report);
+}
+
+fn state_of<'a>(context: &Context<'a>, kind: EventObject, name: &ObjectName) -> Option<&'a ReconcileState> {
+    context.snapshot.parts.reconciles.get()?.get(&EventKey { kind, name: name.clone() })
+}
+
+/// The failure that stands. Only events of the controller that works on the Service count, and only about this Service, not
+/// about an earlier one of its name. One that nobody works on any more gets no success that would clear an old failure.
+fn blocked_service<'a>(context: &Context<'a>, service: &Service, owner: Ownership) -> Option<&'a ReconcileFailure> {
+    let worked_on = matches!(owner, Ownership::LoadBalancerController | Ownership::AutoMode)
+        || service.finalizers.iter().any(|finalizer| &**finalizer == FINALIZER);
+    let state = state_of(context, EventObject::Service, &service.name).filter(|_| worked_on)?;
+    standing(state, blocked::SERVICE_FAILURES, service.created_at)
+}
+
+fn standing<'a>(state: &'a ReconcileState, reasons: &[&str], created_at: Timestamp) -> Option<&'a ReconcileFailure> {
+    // Creation times have whole seconds, as events have.
+    state.blocked().filter(|failure| reasons.contains(&&*failure.reason) && failure.at >= created_at)
+}
+
+fn report_blocked_service(report: &mut Report, service: &Service, failure: &ReconcileFailure) {
+    let cause = blocked::cause(&failure.message);
+    let name = &service.name;
+    report.family(&SERVICE_BLOCKED_FAMILY).sample([(&name.namespace).into(), (&name.name).into(), cause.into()], 1.0);
+    let kind = if cause == blocked::QUOTA { &QUOTA_NAMED_BY_EVENT } else { &SERVICE_BLOCKED };
+    let message =
+        format!("The controller's last word on the Service is {}: {}.", failure.reason, blocked::quoted(&failure.message));
+    report.find(kind, Subject::Service(name.clone()), Some(failure.at), message);
+}
+
+fn report_blocked_bindings(context: &Context<'_>, report: &mut Report) {
+    for binding in context.snapshot.parts.target_group_bindings.get().into_iter().flat_map(|list| list.values()) {
+        let state = state_of(context, EventObject::TargetGroupBinding, &binding.name);
+        let Some(failure) = state.and_then(|state| standing(state, blocked::BINDING_FAILURES, binding.created_at)) else {
+            continue;
+        };
+        // The event's reason says it where the message does not.
+        let cause = match blocked::cause(&failure.message) {
+            "other" => blocked::cause(&failure.reason),
+            cause => cause,
+        };
+        let name = &binding.name;
+        report.family(&BINDING_BLOCKED_FAMILY).sample([(&name.namespace).into(), (&name.name).into(), cause.into()], 1.0);
+        let kind = if cause == blocked::QUOTA { &QUOTA_NAMED_BY_EVENT } else { &BINDING_BLOCKED };
+        let message = format!(
+            "The controller's last word on the TargetGroupBinding of Service {} is {}: {}.",
+            binding.service,
+            failure.reason,
+            blocked::quoted(&failure.message)
+        );
+        report.find(kind, Subject::TargetGroupBinding(name.clone()), Some(failure.at), message);
+    }
+}
+
+/// The Service's load balancer, if there is exactly one, the controller made it and it is up. Several are a replacement or
+/// a leak, and another check's business.
+fn only_load_balancer<'a>(context: &Context<'a>, service: &Service) -> Option<&'a ClusterLoadBalancer> {
+    let snapshot = context.snapshot;
+    let mut ids = snapshot.service_load_balancers.get(&service.name)?.iter();
+    let (Some(only), None) = (ids.next(), ids.next()) else { return None };
+    let found = snapshot.load_balancers.get(only)?;
+    let up = matches!(found.load_balancer.state, LoadBalancerState::Active | LoadBalancerState::ActiveImpaired);
+    (up && found.controller == Controller::LoadBalancerController).then_some(found)
+}
+
+fn judge(context: &Context<'_>, case: &Case<'_>, report: &mut Report) {
+    let Ok(compared) = compare_all(case) else {
+        // The controller must refuse what it cannot read, and says so in an event. Where it did not, this program's idea of
+        // the value is wrong, or no controller runs: either way nothing is known.
+        return;
+    };
+    let service = case.service;
+    let settled = settled_at(context, service, case.load_balancer.value);
+    let mut drifted = 0_u32;
+    let mut all_known = true;
+    for (row, comparison) in compared {
+        let (old_enough, too_early): (Vec<_>, Vec<_>) =
+            comparison.differences.into_iter().partition(|difference| difference.seen_at.is_some_and(|at| at > settled));
+        all_known &= comparison.unknown.is_none() && too_early.is_empty();
+        if !old_enough.is_empty() {
+            drifted += 1;
+            report_drift(report, service, row, &old_enough);
+        }
+    }
+    if all_known {
+        let name = &service.name;
+        report.family(&SERVICE_DRIFTED_ANNOTATIONS).sample([(&name.namespace).into(), (&name.name).into()], drifted.into());
+    }
+}
+
+fn compare_all(case: &Case<'_>) -> Result<Vec<(&'static Row, rows::Comparison)>, AnnotationError> {
+    let read = ROWS.iter().filter(|row| case.settings.at_least(row.since));
+    read.map(|row| (row.compare)(case).map(|comparison| (row, comparison))).collect()
+}
+
+/// After which moment AWS must have been looked at for a difference to be one.
+fn settled_at(context: &Context<'_>, service: &Service, load_balancer: &ClusterLoadBalancer) -> Timestamp {
+    let hold_down = SignedDuration::try_from(std::time::Duration::from_secs(context.policy.drift_hold_down_seconds))
+        .unwrap_or(SignedDuration::MAX);
+    let leader = context.snapshot.parts.leader_lease.get().and_then(Option::as_ref);
+    let changed = [
+        Some(service.created_at),
+        service.changed_at,
+        service.annotations_written_at,
+        load_balancer.load_balancer.created_at,
+        // A controller that starts reconciles everything, perhaps with other flags.
+        leader.and_then(|lease: &LeaderLease| lease.acquired_at),
+    ];
+    let changed = changed.into_iter().flatten().max().unwrap_or(service.created_at);
+    let settled = changed.checked_add(hold_down).unwrap_or(Timestamp::MAX);
+    let success = state_of(context, EventObject::Service, &service.name).and_then(|state| state.succeeded_at);
+    success.map_or(settled, |success| settled.max(success))
+}
+
+fn report_drift(report: &mut Report, service: &Service, row: &Row, differences: &[Difference]) {
+    let name = &service.name;
+    let labels = [(&name.namespace).into(), (&name.name).into(), row.annotation.into(), row.repair.as_str().into()];
+    report.family(&SERVICE_ANNOTATION_DRIFT).sample(labels, 1.0);
+
+    let told: Vec<String> = differences
+        .iter()
+        .map(|difference| {
+            let Difference { place, wanted, actual, .. } = difference;
+            format!("{place} is {}, not {}", blocked::quoted(actual), blocked::quoted(wanted))
+        })
+        .collect();
+    let because = match Annotations(&service.annotations).text(row.annotation) {
+        Some(raw) => format!("The annotation {} says {:?}", row.annotation, blocked::quoted(raw)),
+        None => format!("Without the annotation {} the controller enforces its default", row.annotation),
+    };
+    let (kind, outlook) = match row.repair {
+        Repair::Automatic => (&DRIFT, "the controller changes it back when it next reconciles the Service"),
+        Repair::Never => (&DRIFT_NEVER_REPAIRED, "the controller never changes it after creation"),
+    };
+    let message = format!("{because}, and in AWS {}; {outlook}.", told.join("; "));
+    report.find(kind, Subject::Service(name.clone()), None, message);
+}
+
+#[cfg(test)]
+mod tests;

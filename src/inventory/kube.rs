@@ -126,6 +126,9 @@ pub struct EndpointSlice {
     /// `endpoints`, one entry an address.
     #[serde(default)]
     pub endpoints: Vec<Endpoint>,
+    /// When this program last saw its ports or endpoints change, or the slice appear; `None` when they never did while it watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// One of a slice's `ports`; it holds for all of its endpoints.
@@ -186,6 +189,10 @@ pub struct Node {
     /// Keys of its taints.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub taints: BTreeSet<Arc<str>>,
+    /// When this program last saw its labels, taints or readiness change, or the node appear; `None` when they never did
+    /// while it watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
 }
 
 closed_set!(
@@ -420,7 +427,7 @@ pub struct LeaderLease {
     pub holder: Option<Arc<str>>,
     /// `spec.acquireTime`: since when this holder leads.
     pub acquired_at: Option<Timestamp>,
-    /// `spec.renewTime`.
+    /// `spec.renewTime`, up to half a minute old: the leader renews every two seconds, which is not told each time.
     pub renewed_at: Option<Timestamp>,
     /// `spec.leaseTransitions`.
     pub transitions: u32,

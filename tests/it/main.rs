@@ -1,5 +1,18 @@
 //! All integration tests: one binary, since linking the SDK is what costs.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where; clippy's own exception covers only functions marked as tests"
+)]
 
 mod architecture;
+mod cluster;
+mod exposition_text;
+mod faults;
+mod http;
+mod moto;
+mod program;
+mod prometheus;
+mod recorded_world;
+mod scenarios;
+mod support;

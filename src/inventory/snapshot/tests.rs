@@ -215,6 +215,7 @@ fn a_targets_zone_is_its_own_word_then_its_nodes_then_its_subnets() {
         ready_changed_at: None,
         labels: BTreeMap::new(),
         taints: BTreeSet::new(),
+        changed_at: None,
     };
     parts.nodes = Part::fetched(BTreeMap::from([(node.name.clone(), Arc::new(node))]), at(100));
     let picture = Snapshot::join(parts, at(100), expiry());

@@ -231,6 +231,7 @@ mod tests {
             service: ObjectName::new("shop", service),
             ports: Vec::new(),
             endpoints: addresses.iter().map(endpoint).collect(),
+            changed_at: None,
         })
     }
 
@@ -242,6 +243,7 @@ mod tests {
             internal_ips: Vec::new(),
             ready,
             ready_changed_at: None,
+            changed_at: None,
             labels: BTreeMap::new(),
             taints: BTreeSet::new(),
         };

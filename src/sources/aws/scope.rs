@@ -249,6 +249,7 @@ mod tests {
             internal_ips: Vec::new(),
             ready: ConditionStatus::True,
             ready_changed_at: None,
+            changed_at: None,
             labels: BTreeMap::new(),
             taints: Default::default(),
         };

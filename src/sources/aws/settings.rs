@@ -65,6 +65,22 @@ impl Default for Budgets {
     }
 }
 
+impl Budgets {
+    /// Sets a service's calls a second, by its IAM prefix; a name that is none of the four changes nothing. The burst grows
+    /// with the rate where it would be less than a second of it.
+    pub fn set_rate(&mut self, service: &str, rate: f64) {
+        let budget = match service {
+            "elasticloadbalancing" => &mut self.elasticloadbalancing,
+            "ec2" => &mut self.ec2,
+            "servicequotas" => &mut self.servicequotas,
+            "sts" => &mut self.sts,
+            _ => return,
+        };
+        budget.rate = rate;
+        budget.burst = budget.burst.max(rate);
+    }
+}
+
 /// One service's budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BudgetSettings {

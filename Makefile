@@ -1,0 +1,60 @@
+# Everything a person or CI runs. `make demo` and `make test` need nothing installed but Rust (and, for the tests' peers,
+# either the programs themselves or root and Debian's packages; python3 with venv for moto).
+
+# Outside the checkout, so that every checkout shares one warm build. Any directory will do.
+CARGO_TARGET_DIR ?= $(HOME)/.cache/eks-nlb-exporter/target
+export CARGO_TARGET_DIR
+
+# Loopback must not go through a proxy.
+export NO_PROXY := 127.0.0.1,localhost,[::1]$(if $(NO_PROXY),$(comma)$(NO_PROXY))
+comma := ,
+
+TOOLS := $(CARGO_TARGET_DIR)/tools
+EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
+CARGO ?= cargo
+
+.PHONY: help demo test check fmt bench docs peers deny advisories clean
+
+help: ## Say what there is.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: ## Run the daemon against a simulated cluster and AWS; no credentials needed.
+	$(CARGO) build --locked --quiet
+	$(EXPORTER) demo $(DEMO_FLAGS)
+
+test: peers ## Install the tests' peers where they are missing, and run every test.
+	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked
+
+peers: ## Install the programs the tests talk to: Prometheus, promtool, moto.
+	tests/peers.sh install
+
+check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) build --locked --quiet
+	docs/generate.sh --check
+
+fmt:
+	$(CARGO) fmt --check
+
+deny: $(TOOLS)/bin/cargo-deny ## Licences, sources and duplicates of the dependencies.
+	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny check bans licenses sources
+
+advisories: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities; fetches the advisory database.
+	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny check advisories
+
+$(TOOLS)/bin/cargo-deny:
+	$(CARGO) install --quiet --locked cargo-deny --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+
+bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a table. Takes some minutes.
+	$(CARGO) build --locked --release
+	benches/run.sh
+
+docs: ## Write the generated parts of the documentation.
+	$(CARGO) build --locked --quiet
+	docs/generate.sh
+
+clean: ## Remove the build.
+	rm -rf "$(CARGO_TARGET_DIR)"

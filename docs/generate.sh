@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Writes what the program knows of itself into the documentation; with --check it only says what differs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+exporter=${CARGO_TARGET_DIR:-$HOME/.cache/eks-nlb-exporter/target}/debug/eks-nlb-exporter
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# between FILE MARKER: the file with what stands between its two markers replaced by standard input.
+between() {
+  python3 - "$1" "$2" 3<&0 <<'PY'
+import os, re, sys
+path, marker = sys.argv[1:]
+new = os.fdopen(3).read().strip("\n")
+text = open(path).read()
+pattern = re.compile(rf"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)", re.S)
+if not pattern.search(text):
+    sys.exit(f"{path} has no <!-- {marker} --> … <!-- /{marker} -->")
+sys.stdout.write(pattern.sub(lambda match: match[1] + new + "\n" + match[2], text))
+PY
+}
+
+{
+  echo "# Metrics"
+  echo
+  echo "Every family this program can expose, as printed by \`eks-nlb-exporter metrics\`. All names begin with \`eks_nlb_\`."
+  echo
+  "$exporter" metrics
+} >"$work/metrics.md"
+"$exporter" metrics | between README.md metrics >"$work/README.1"
+cp README.md "$work/README.old"
+cp "$work/README.1" "$work/README.md"
+{ echo '```text'; "$exporter" serve --help | sed 's/ *$//'; echo '```'; } >"$work/flags"
+(cd "$work" && between README.md flags <flags >README.2)
+
+status=0
+place() { # NEW OLD
+  if [ "${check:-}" ]; then
+    diff -u "$2" "$1" >&2 || { echo "$2 is not what the program prints: run make docs" >&2; status=1; }
+  else
+    cp "$1" "$2"
+  fi
+}
+[ "${1:-}" = --check ] && check=1
+place "$work/metrics.md" docs/metrics.md
+place "$work/README.2" README.md
+exit $status

@@ -1,0 +1,86 @@
+//! Who runs, and who hears whom? The composition: everything is known here, and nothing knows this.
+
+mod evaluator;
+mod reload;
+mod serve;
+#[cfg(feature = "simulator")]
+mod simulation;
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, MetricsFormat, ServeArgs};
+use crate::config::{Config, ConfigError};
+use crate::expose::table::{TableFormat, metrics_table};
+use crate::telemetry;
+pub use serve::Settings;
+
+/// Exit code of a wrong flag or configuration, as clap's.
+const USAGE: u8 = 2;
+
+/// Does what the command line says, to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => serve_from(&cli.serve),
+        Some(Command::Serve(args)) => serve_from(&args),
+        #[cfg(feature = "simulator")]
+        Some(Command::Demo(args)) => {
+            telemetry::init(args.serve.log_level, args.serve.log_format);
+            match settings(&args.serve) {
+                Ok(settings) => block_on(simulation::demo(settings, args.simulator)),
+                Err(error) => complain(USAGE, &error),
+            }
+        }
+        #[cfg(feature = "simulator")]
+        Some(Command::Simulate(args)) => {
+            telemetry::init(args.log_level, args.log_format);
+            block_on(simulation::simulate(*args))
+        }
+        Some(Command::Metrics(args)) => say(&metrics_table(match args.format {
+            MetricsFormat::Markdown => TableFormat::Markdown,
+            MetricsFormat::Json => TableFormat::Json,
+        })),
+    }
+}
+
+fn serve_from(args: &ServeArgs) -> ExitCode {
+    telemetry::init(args.log_level, args.log_format);
+    match settings(args) {
+        Err(error) => complain(USAGE, &error),
+        Ok(_) if args.config_check => say("The configuration is good.\n"),
+        Ok(settings) => block_on(serve::serve(settings, serve::end_requested())),
+    }
+}
+
+/// The configuration file under the flags.
+fn settings(args: &ServeArgs) -> Result<Settings, ConfigError> {
+    let config = args.config_file.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    Ok(Settings::new(args, config))
+}
+
+fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    // The pictures are made on blocking threads; more workers than this only hold memory.
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(task);
+        // What is still waiting for AWS has nothing to finish.
+        runtime.shutdown_background();
+        result
+    });
+    result.map_or_else(|error| complain(1, &format_args!("{error:#}")), |()| ExitCode::SUCCESS)
+}
+
+/// One sentence on standard error.
+fn complain(code: u8, message: &dyn fmt::Display) -> ExitCode {
+    // Nobody is left to tell when that fails.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+    ExitCode::from(code)
+}
+
+/// Text on standard output. A reader that has gone (`… | head`) is no failure.
+fn say(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}

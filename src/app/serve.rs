@@ -1,0 +1,135 @@
+//! How does the daemon run, from its first log line to its last?
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::evaluator;
+use super::reload::Configuration;
+use crate::cli::ServeArgs;
+use crate::config::Config;
+use crate::expose::exposition::{Exposition, ExpositionSettings};
+use crate::expose::own::OwnMetrics;
+use crate::expose::readiness::Readiness;
+use crate::expose::routes::{Sources, WebState};
+use crate::expose::server::{WebSettings, bind};
+use crate::inventory::parts::Parts;
+use crate::sources::CallObserver;
+use crate::sources::aws::{self, AwsSettings};
+use crate::sources::kube::{self, KubeSettings};
+use crate::sources::store::Store;
+use crate::version;
+
+/// How long to wait before looking again for a way to the API server.
+const NO_CLIENT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Everything the daemon was told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How to reach AWS, and how often.
+    pub aws: AwsSettings,
+    /// How to reach Kubernetes.
+    pub kube: KubeSettings,
+    /// The configuration as it was read: the policy, and what a reload is compared with.
+    pub config: Config,
+    /// Where that came from; `None` without a file.
+    pub config_file: Option<PathBuf>,
+    /// Where and how to answer.
+    pub web: WebSettings,
+}
+
+impl Settings {
+    /// The flags over the configuration file.
+    pub fn new(args: &ServeArgs, config: Config) -> Self {
+        let mut aws = AwsSettings {
+            region: args.aws_region.clone().or_else(|| config.aws.region.clone()),
+            endpoint_url: args.aws_endpoint_url.clone().or_else(|| config.aws.endpoint_url.clone()),
+            cluster_name: args.cluster_name.clone().or_else(|| config.cluster_name.clone()),
+            vpc_id: args.aws_vpc_id.clone().or_else(|| config.aws.vpc_id.clone()),
+            ..AwsSettings::default()
+        };
+        for (service, rate) in &config.aws.requests_per_second {
+            aws.budgets.set_rate(service, *rate);
+        }
+        Self {
+            aws,
+            kube: KubeSettings {
+                context: args.kube_context.clone().or_else(|| config.kubernetes.context.clone()),
+                ..KubeSettings::default()
+            },
+            config,
+            config_file: args.config_file.clone(),
+            web: WebSettings {
+                listen_addresses: args.listen_addresses.clone(),
+                telemetry_path: args.telemetry_path.clone(),
+                max_requests: args.max_requests,
+                disable_exporter_metrics: args.disable_exporter_metrics,
+                ..WebSettings::default()
+            },
+        }
+    }
+}
+
+/// Runs the daemon until `end`; then finishes the scrapes in flight.
+pub(super) async fn serve(settings: Settings, end: impl Future<Output = ()>) -> anyhow::Result<()> {
+    tracing::info!(version = version::VERSION, revision = version::REVISION, rustc = version::RUSTC, "Starting eks-nlb-exporter");
+    let bound = bind(&settings.web).await?;
+    let own = OwnMetrics::new();
+    let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::from(&settings.web));
+    let readiness = Arc::new(Readiness::pending(["first picture"]));
+    let store = Store::new(Parts::default());
+    let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
+    let configuration = Configuration::new(settings.config, settings.config_file, own);
+
+    // Dropped at the end of this function, and with it every task.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(aws::run(settings.aws, store.clone(), Arc::clone(&observer)));
+    tasks.spawn(watch_kubernetes(settings.kube, store.clone(), observer));
+    tasks.spawn(evaluator::run(store.clone(), configuration.policies(), Arc::clone(&exposition), Arc::clone(&readiness)));
+    tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
+
+    for address in bound.local_addrs() {
+        tracing::info!(%address, tls = false, "Listening on");
+    }
+    let sources = Sources::new(move || Arc::clone(&store.read().sources));
+    let served = bound.serve(WebState { exposition, readiness, sources, reload: configuration.on_request() }, end);
+    tokio::select! {
+        result = served => result?,
+        // Each of them runs for ever; one that ends has panicked, and half a daemon would tell half the truth.
+        Some(result) = tasks.join_next() => {
+            result?;
+            anyhow::bail!("a task of the daemon ended");
+        }
+    }
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+/// Watches the cluster, and looks for a way to it as long as there is none.
+async fn watch_kubernetes(settings: KubeSettings, store: Store, observer: Arc<dyn CallObserver>) {
+    loop {
+        match kube::client(&settings).await {
+            Ok(client) => kube::run(client, settings.clone(), store.clone(), Arc::clone(&observer)).await,
+            Err(error) => {
+                tracing::warn!(error = %error, category = %error.category(), "no way to the Kubernetes API server");
+                kube::unreachable(&store, &error);
+            }
+        }
+        tokio::time::sleep(NO_CLIENT_PAUSE).await;
+    }
+}
+
+/// SIGTERM or SIGINT.
+pub(super) async fn end_requested() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the signals end the process themselves.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: finishing scrapes in flight"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: finishing scrapes in flight"),
+    }
+}

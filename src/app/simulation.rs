@@ -1,0 +1,50 @@
+//! How do the simulated endpoints run, alone or under the daemon?
+
+use std::io::Write;
+
+use anyhow::Context;
+
+use super::serve::{Settings, end_requested, serve};
+use crate::cli::SimulateArgs;
+use crate::simulator::{self, SimulatorSettings};
+use crate::sources::aws::FixedCredentials;
+
+/// The Region that the simulated AWS is in.
+const REGION: &str = "us-east-1";
+
+/// The daemon over a simulated cluster and AWS: the same clients, another endpoint.
+pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) -> anyhow::Result<()> {
+    let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
+    settings.aws.region = Some(REGION.to_owned());
+    settings.aws.endpoint_url = Some(simulator.aws_url.clone());
+    settings.aws.credentials =
+        Some(FixedCredentials { access_key_id: "simulated".to_owned(), secret_access_key: "simulated".to_owned() });
+    settings.kube.url = Some(simulator.kube_url.parse().context("the simulated API server's URL")?);
+    for address in &settings.web.listen_addresses {
+        let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.clone() };
+        narrate(&format!("Look at http://{address}/ and http://{address}{}; Ctrl-C ends it.", settings.web.telemetry_path));
+    }
+    simulator.play(narrate);
+    serve(settings, end_requested()).await
+}
+
+/// The endpoints alone.
+pub(super) async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
+    let scenario = args.simulator.scenario;
+    let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..args.simulator }).await?;
+    if let Some(path) = &args.kubeconfig {
+        std::fs::write(path, simulator.kubeconfig()).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    narrate(&format!("kubernetes {}\naws {}", simulator.kube_url, simulator.aws_url));
+    if scenario {
+        simulator.play(narrate);
+    }
+    end_requested().await;
+    Ok(())
+}
+
+/// For people and scripts, on standard output; a reader that has gone is no failure.
+fn narrate(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,555 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::checks::testing::{BORN, FETCHED, NOW, Said, ServiceBuilder, World, at, controller, service};
+use crate::controller::annotations::{PREFIX, name};
+use crate::inventory::aws::{IpAddressType, Scheme, TargetType};
+use crate::inventory::kube::LeaderLease;
+use crate::inventory::part::Part;
+
+fn web() -> ServiceBuilder {
+    service("shop/web").external("ip")
+}
+
+fn drifted(world: &World) -> Vec<String> {
+    let said = world.judge(&CHECK);
+    let families = said.family("service_annotation_drift");
+    families.into_iter().map(|line| line.strip_prefix("shop,web,").unwrap().strip_suffix(" 1").unwrap().to_owned()).collect()
+}
+
+fn count(world: &World) -> Option<String> {
+    let mut lines = world.judge(&CHECK).family("service_drifted_annotations");
+    assert!(lines.len() < 2);
+    lines.pop()
+}
+
+/// Silent, with a count that says so.
+fn assert_silent(world: &World, why: &str) {
+    assert_eq!(drifted(world), [""; 0], "{why}");
+    assert_eq!(count(world).as_deref(), Some("shop,web 0"), "{why}");
+}
+
+/// Nothing said, because nothing is known.
+fn assert_unknown(world: &World, why: &str) {
+    assert_eq!(drifted(world), [""; 0], "{why}");
+    assert_eq!(count(world), None, "{why}");
+}
+
+fn assert_drift(world: &World, annotation: &str) {
+    assert_eq!(drifted(world), [format!("{annotation},automatic")], "{annotation}");
+    assert_eq!(count(world).as_deref(), Some("shop,web 1"), "{annotation}");
+    let said = world.judge(&CHECK);
+    assert_eq!(said.codes(), ["NLB501"], "{annotation}");
+    assert!(said.findings(&DRIFT)[0].contains(annotation), "{annotation}");
+}
+
+#[test]
+fn a_healthy_service_has_no_drift() {
+    assert_silent(&World::of(&web()), "ip targets");
+    assert_eq!(World::of(&web()).judge(&CHECK).codes(), [""; 0]);
+    let local = World::of(&service("shop/web").external("instance").local(31503))
+        .target_groups(|group| {
+            group.target_type = TargetType::Instance;
+            let check = &mut group.health_check;
+            check.protocol = "HTTP".into();
+            check.port = "31503".into();
+            check.path = Some("/healthz".into());
+            check.success_codes = Some("200-399".into());
+            (check.timeout_seconds, check.healthy_threshold, check.unhealthy_threshold) = (6, 2, 2);
+        })
+        .group_attribute("preserve_client_ip.enabled", "true");
+    assert_silent(&local, "policy Local, 1.7");
+    let legacy = World::of(&service("shop/web").annotate(name::TYPE, "nlb-ip")).load_balancer(|lb| lb.security_groups.clear());
+    assert_silent(&legacy, "nlb-ip without security groups");
+}
+
+/// One annotation: what a Service says, and AWS as it says and not as it says.
+struct Pair {
+    annotation: &'static str,
+    says: &'static [(&'static str, &'static str)],
+    as_said: fn(World) -> World,
+    otherwise: fn(World) -> World,
+}
+
+const PAIRS: &[Pair] = &[
+    Pair {
+        annotation: name::SCHEME,
+        says: &[(name::SCHEME, "internal")],
+        as_said: |world| world,
+        otherwise: |world| world.load_balancer(|lb| lb.scheme = Scheme::InternetFacing),
+    },
+    Pair {
+        annotation: name::INTERNAL,
+        says: &[(name::INTERNAL, "true")],
+        as_said: |world| world,
+        otherwise: |world| world.load_balancer(|lb| lb.scheme = Scheme::InternetFacing),
+    },
+    Pair {
+        annotation: name::IP_ADDRESS_TYPE,
+        says: &[(name::IP_ADDRESS_TYPE, "dualstack")],
+        as_said: |world| world.load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::SUBNETS,
+        says: &[(name::SUBNETS, "subnet-c, private-a,subnet-b")],
+        as_said: |world| world,
+        otherwise: |world| world.load_balancer(|lb| lb.zones.truncate(2)),
+    },
+    Pair {
+        annotation: name::SECURITY_GROUPS,
+        says: &[(name::SECURITY_GROUPS, "sg-b,sg-a")],
+        as_said: |world| world.load_balancer(|lb| lb.security_groups = ["sg-a".into(), "sg-b".into()].into()),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::ATTRIBUTES,
+        says: &[(name::ATTRIBUTES, "deletion_protection.enabled=True")],
+        as_said: |world| world.attribute("deletion_protection.enabled", "true"),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::ACCESS_LOG_ENABLED,
+        says: &[(name::ACCESS_LOG_ENABLED, "true")],
+        as_said: |world| world.attribute("access_logs.s3.enabled", "true"),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::ACCESS_LOG_BUCKET,
+        says: &[(name::ACCESS_LOG_ENABLED, "true"), (name::ACCESS_LOG_BUCKET, "logs")],
+        as_said: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.bucket", "logs"),
+        otherwise: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.bucket", "Logs"),
+    },
+    Pair {
+        annotation: name::ACCESS_LOG_PREFIX,
+        says: &[(name::ACCESS_LOG_ENABLED, "true"), (name::ACCESS_LOG_PREFIX, "web")],
+        as_said: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.prefix", "web"),
+        otherwise: |world| world.attribute("access_logs.s3.enabled", "true"),
+    },
+    Pair {
+        annotation: name::CROSS_ZONE,
+        says: &[(name::CROSS_ZONE, "false")],
+        as_said: |world| world,
+        otherwise: |world| world.attribute("load_balancing.cross_zone.enabled", "true"),
+    },
+    Pair {
+        annotation: name::ADDITIONAL_TAGS,
+        says: &[(name::ADDITIONAL_TAGS, "team=shop,env=prod")],
+        as_said: |world| world.tag("team", "shop").tag("env", "prod").tag("cost", "foreign"),
+        otherwise: |world| world.tag("team", "shop").tag("env", "Prod"),
+    },
+    Pair {
+        annotation: name::TARGET_TYPE,
+        says: &[],
+        as_said: |world| world,
+        otherwise: |world| {
+            world.target_groups(|group| {
+                group.target_type = TargetType::Instance;
+                group.health_check.interval_seconds = 30;
+            })
+        },
+    },
+    Pair {
+        annotation: name::TARGET_GROUP_ATTRIBUTES,
+        says: &[(name::TARGET_GROUP_ATTRIBUTES, "deregistration_delay.timeout_seconds=30")],
+        as_said: |world| world.group_attribute("deregistration_delay.timeout_seconds", "30"),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::PROXY_PROTOCOL,
+        says: &[(name::PROXY_PROTOCOL, "*")],
+        as_said: |world| world.group_attribute("proxy_protocol_v2.enabled", "true"),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::PROXY_PROTOCOL_PER_GROUP,
+        says: &[(name::PROXY_PROTOCOL_PER_GROUP, "80")],
+        as_said: |world| world.group_attribute("proxy_protocol_v2.enabled", "true"),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::HEALTH_CHECK_PROTOCOL,
+        says: &[(name::HEALTH_CHECK_PROTOCOL, "http")],
+        as_said: |world| {
+            world.target_groups(|group| {
+                group.health_check.protocol = "HTTP".into();
+                group.health_check.path = Some("/".into());
+                group.health_check.success_codes = Some("200-399".into());
+            })
+        },
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::HEALTH_CHECK_PORT,
+        says: &[(name::HEALTH_CHECK_PORT, "http")],
+        as_said: |world| world.target_groups(|group| group.health_check.port = "8080".into()),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::HEALTH_CHECK_PATH,
+        says: &[(name::HEALTH_CHECK_PROTOCOL, "http"), (name::HEALTH_CHECK_PATH, "/ready")],
+        as_said: |world| http(world, "/ready", "200-399"),
+        otherwise: |world| http(world, "/", "200-399"),
+    },
+    Pair {
+        annotation: name::SUCCESS_CODES,
+        says: &[(name::HEALTH_CHECK_PROTOCOL, "http"), (name::SUCCESS_CODES, "200")],
+        as_said: |world| http(world, "/", "200"),
+        otherwise: |world| http(world, "/", "200-399"),
+    },
+    Pair {
+        annotation: name::HEALTH_CHECK_INTERVAL,
+        says: &[(name::HEALTH_CHECK_INTERVAL, "30")],
+        as_said: |world| world.target_groups(|group| group.health_check.interval_seconds = 30),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::HEALTH_CHECK_TIMEOUT,
+        says: &[(name::HEALTH_CHECK_TIMEOUT, "5")],
+        as_said: |world| world.target_groups(|group| group.health_check.timeout_seconds = 5),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::HEALTHY_THRESHOLD,
+        says: &[(name::HEALTHY_THRESHOLD, "5")],
+        as_said: |world| world.target_groups(|group| group.health_check.healthy_threshold = 5),
+        otherwise: |world| world,
+    },
+    Pair {
+        annotation: name::UNHEALTHY_THRESHOLD,
+        says: &[],
+        as_said: |world| world,
+        otherwise: |world| world.target_groups(|group| group.health_check.unhealthy_threshold = 2),
+    },
+];
+
+fn http(world: World, path: &'static str, codes: &'static str) -> World {
+    world.target_groups(move |group| {
+        group.health_check.protocol = "HTTP".into();
+        group.health_check.path = Some(path.into());
+        group.health_check.success_codes = Some(codes.into());
+    })
+}
+
+fn world_of(pair: &Pair) -> World {
+    let builder = pair.says.iter().fold(web(), |builder, (key, value)| builder.annotate(key, value));
+    World::of(&builder).with(|world| world.controllers(&[controller("2.14.0")]))
+}
+
+#[test]
+fn each_annotation_is_silent_where_aws_is_as_it_says_and_speaks_where_not_1_4_to_1_8() {
+    for pair in PAIRS {
+        assert_silent(&(pair.as_said)(world_of(pair)), pair.annotation);
+        assert_drift(&(pair.otherwise)(world_of(pair)), pair.annotation);
+    }
+    for row in ROWS.iter().filter(|row| row.repair == Repair::Automatic) {
+        assert!(PAIRS.iter().any(|pair| pair.annotation == row.annotation), "{} has no pair", row.annotation);
+    }
+}
+
+#[test]
+fn a_name_that_differs_is_never_repaired_t2() {
+    let named = |value: &str| World::of(&web().annotate(name::NAME, value));
+    assert_silent(&named("one"), "as it says");
+    let other = named("two");
+    assert_eq!(drifted(&other), ["aws-load-balancer-name,never"]);
+    assert_eq!(other.judge(&CHECK).codes(), ["NLB502"]);
+}
+
+#[test]
+fn a_finding_tells_expected_and_actual_value_and_why() {
+    let world = World::of(&web().annotate(name::SCHEME, "internal")).load_balancer(|lb| lb.scheme = Scheme::InternetFacing);
+    assert_eq!(
+        world.judge(&CHECK).findings(&DRIFT),
+        ["Service shop/web: The annotation aws-load-balancer-scheme says \"internal\", and in AWS Scheme of net/one/1 is \
+          internet-facing, not internal; the controller changes it back when it next reconciles the Service."]
+    );
+    let default = World::of(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+    assert_eq!(
+        default.judge(&CHECK).findings(&DRIFT),
+        ["Service shop/web: Without the annotation aws-load-balancer-ip-address-type the controller enforces its default, and \
+          in AWS IpAddressType of net/one/1 is dualstack, not ipv4; the controller changes it back when it next reconciles the \
+          Service."]
+    );
+}
+
+#[test]
+fn no_annotation_no_expectation_t3_t4() {
+    let world = World::of(&web())
+        .attribute("load_balancing.cross_zone.enabled", "true")
+        .group_attribute("deregistration_delay.timeout_seconds", "5")
+        .tag("cost", "foreign")
+        .load_balancer(|lb| {
+            lb.scheme = Scheme::InternetFacing;
+            lb.zones.truncate(1);
+        });
+    assert_silent(&world, "scheme, subnets, attributes and tags are free");
+}
+
+#[test]
+fn a_foreign_security_group_is_drift_without_an_annotation_too_1_5_t5() {
+    let world = World::of(&web()).load_balancer(|lb| {
+        lb.security_groups.insert("sg-x".into());
+    });
+    assert_drift(&world, name::SECURITY_GROUPS);
+    let annotated = World::of(&web().annotate(name::SECURITY_GROUPS, "sg-a")).load_balancer(|lb| lb.security_groups.clear());
+    assert_silent(&annotated, "born without groups: the annotation is ignored, 1.5");
+}
+
+#[test]
+fn services_of_others_and_dying_ones_are_not_judged_1_11() {
+    let wrong = |builder: &ServiceBuilder| World::of(builder).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+    assert_drift(&wrong(&web()), name::IP_ADDRESS_TYPE);
+    for builder in [
+        service("shop/web").annotate(name::TYPE, "nlb"),
+        service("shop/web").class("eks.amazonaws.com/nlb"),
+        service("shop/web").class("example.com/lb"),
+        service("shop/web").annotate(name::TYPE, "external"),
+    ] {
+        assert_unknown(&wrong(&builder), "another owner");
+    }
+    assert_unknown(&wrong(&web()).change_service(|service| service.deleted_at = Some(at(NOW))), "T33");
+}
+
+#[test]
+fn two_load_balancers_or_a_provisioning_one_are_not_judged_1_11_t23() {
+    let wrong = || World::of(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+    assert_unknown(&wrong().with(|world| world.add_load_balancer("two")), "a replacement or a leak");
+    for state in [LoadBalancerState::Provisioning, LoadBalancerState::Failed, LoadBalancerState::Other] {
+        assert_unknown(&wrong().load_balancer(|lb| lb.state = state), "not up");
+    }
+    assert_unknown(&wrong().with(|world| world.parts.load_balancers = Part::default()), "nothing known");
+}
+
+#[test]
+fn a_change_holds_differences_down_until_aws_was_looked_at_after_it_1_11() {
+    let wrong = || World::of(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+    let (early, late) = (FETCHED - 301, FETCHED - 299);
+    type Change = fn(World, i64) -> World;
+    let changes: [Change; 5] = [
+        |world, second| world.change_service(|service| service.changed_at = Some(at(second))),
+        |world, second| world.change_service(|service| service.annotations_written_at = Some(at(second))),
+        |world, second| world.change_service(|service| service.created_at = at(second)),
+        |world, second| world.load_balancer(|lb| lb.created_at = Some(at(second))),
+        |world, second| {
+            let lease = LeaderLease { holder: None, acquired_at: Some(at(second)), renewed_at: None, transitions: 1 };
+            world.with(|world| world.parts.leader_lease = Part::fetched(Some(lease), at(NOW)))
+        },
+    ];
+    for change in changes {
+        assert_unknown(&change(wrong(), late), "within the hold-down");
+        assert_silent(&change(World::of(&web()), late), "what is as it should be is so at any time");
+        assert_drift(&change(wrong(), early), name::IP_ADDRESS_TYPE);
+    }
+}
+
+#[test]
+fn data_older_than_the_controllers_last_success_says_nothing() {
+    let wrong = |success| {
+        let world = World::of(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+        world.event(EventObject::Service, "shop/web", ("FailedBuildModel", "x", BORN + 1), Some(success))
+    };
+    assert_unknown(&wrong(FETCHED + 1), "the controller has repaired it since");
+    assert_drift(&wrong(FETCHED - 1), name::IP_ADDRESS_TYPE);
+}
+
+#[test]
+fn each_missing_part_silences_its_rows_and_the_count() {
+    let builder = || {
+        web()
+            .annotate(name::ATTRIBUTES, "deletion_protection.enabled=false")
+            .annotate(name::ADDITIONAL_TAGS, "team=shop")
+            .annotate(name::SUBNETS, "subnet-a,subnet-b,subnet-c")
+    };
+    let healthy = || World::of(&builder()).tag("team", "shop");
+    assert_silent(&healthy(), "all known");
+    assert_unknown(&healthy().with(|w| w.parts.load_balancer_attributes = Arc::default()), "attributes");
+    assert_unknown(&healthy().with(|w| w.parts.target_group_attributes = Arc::default()), "group attributes");
+    assert_unknown(&healthy().with(|w| w.parts.target_groups = Part::default()), "groups");
+    assert_unknown(&healthy().with(|w| w.parts.subnets = Part::default()), "subnets");
+    assert_unknown(&healthy().with(|w| w.parts.security_groups = Part::default()), "security groups");
+    let untagged = healthy().with(|w| {
+        let tags = Arc::make_mut(&mut w.parts.tags);
+        tags.retain(|arn, _| arn.load_balancer().is_some());
+    });
+    assert_unknown(&untagged, "tags of groups");
+    let never_complete = World::of(&web())
+        .load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack)
+        .with(|w| w.parts.load_balancers.fetched_at = None);
+    assert_unknown(&never_complete, "a list whose age is unknown");
+}
+
+#[test]
+fn a_known_difference_is_told_beside_unknown_rows() {
+    let world = World::of(&web())
+        .load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack)
+        .with(|w| w.parts.target_group_attributes = Arc::default());
+    assert_eq!(drifted(&world), ["aws-load-balancer-ip-address-type,automatic"]);
+    assert_eq!(count(&world), None);
+}
+
+#[test]
+fn an_attribute_that_aws_does_not_answer_is_unknown() {
+    let with = |value: &str| World::of(&web().annotate(name::ATTRIBUTES, value));
+    assert_unknown(&with("zonal_shift.config.enabled=true"), "a key that is not there");
+    assert_silent(&with("zonal_shift.config.enabled=false"), "not there is not on");
+}
+
+#[test]
+fn an_unknown_controller_judges_what_depends_on_no_flag_1_10() {
+    let unknown = |builder: &ServiceBuilder| World::of(builder).with(|world| world.parts.controllers = Part::default());
+    assert_silent(&unknown(&web()), "all as by the defaults");
+    assert_drift(&unknown(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack), name::IP_ADDRESS_TYPE);
+    assert_unknown(&unknown(&web()).target_groups(|group| group.health_check.timeout_seconds = 6), "a gate decides");
+    assert_unknown(
+        &unknown(&web()).load_balancer(|lb| {
+            lb.security_groups.remove("sg-backend");
+        }),
+        "a flag decides",
+    );
+    let classy = service("shop/web").class("service.k8s.aws/nlb");
+    assert_unknown(&unknown(&classy), "--default-target-type decides whether ip is right");
+    let tagged = || unknown(&web().annotate(name::ADDITIONAL_TAGS, "team=shop"));
+    assert_silent(&tagged().tag("team", "other"), "--default-tags may say so");
+    assert_drift(&tagged(), name::ADDITIONAL_TAGS);
+}
+
+#[test]
+fn an_annotation_younger_than_the_controller_is_not_read() {
+    let world = |version: &str| {
+        World::of(&web().annotate(name::PROXY_PROTOCOL_PER_GROUP, "80")).with(|world| world.controllers(&[controller(version)]))
+    };
+    assert_silent(&world("2.12.0"), "it is of 2.13.0");
+    assert_drift(&world("2.13.0"), name::PROXY_PROTOCOL_PER_GROUP);
+}
+
+#[test]
+fn a_value_that_the_controller_refuses_stops_the_judgement_1_2() {
+    let world = World::of(&web().annotate(name::HEALTH_CHECK_INTERVAL, "soon"))
+        .load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack);
+    assert_unknown(&world, "AWS lags behind every annotation");
+    assert_eq!(world.judge(&CHECK).codes(), [""; 0]);
+}
+
+#[test]
+fn target_groups_in_replacement_or_of_removed_ports_are_not_judged_t23() {
+    let two_ports = || web().port("http", 80, 8080, 30080).port("https", 443, 8443, 30443);
+    assert_silent(&World::of(&two_ports()), "both ports");
+    let gone = World::of(&two_ports())
+        .target_groups(|group| {
+            if group.name.ends_with("443") {
+                group.health_check.interval_seconds = 30;
+            }
+        })
+        .change_service(|service| service.ports.truncate(1));
+    assert_silent(&gone, "a port that is no more");
+    let unused = World::of(&web()).target_groups(|group| group.load_balancers.clear());
+    assert_unknown(&unused, "no group in use for the port");
+}
+
+fn blocked(world: &World) -> (Vec<String>, Vec<&'static str>) {
+    let said = world.judge(&CHECK);
+    (said.family("service_blocked"), said.codes())
+}
+
+#[test]
+fn a_blocked_service_is_told_once_and_not_compared_1_11() {
+    let world = |reason: &str, message: &str, success| {
+        World::of(&web()).load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack).event(
+            EventObject::Service,
+            "shop/web",
+            (reason, message, NOW - 60),
+            success,
+        )
+    };
+    let scheme = world("FailedBuildModel", "Failed build model due to unknown scheme: public", None);
+    assert_eq!(blocked(&scheme), (vec!["shop,web,invalid_annotation 1".to_owned()], vec!["NLB510"]));
+    assert_unknown(&scheme, "no drift beside it");
+    assert_eq!(
+        scheme.judge(&CHECK).findings(&SERVICE_BLOCKED),
+        ["Service shop/web: The controller's last word on the Service is FailedBuildModel: Failed build model due to unknown \
+          scheme: public."]
+    );
+    let quota = world("FailedDeployModel", "TooManyLoadBalancers: x", None);
+    assert_eq!(blocked(&quota), (vec!["shop,web,quota 1".to_owned()], vec!["NLB512"]));
+    let cleared = world("FailedDeployModel", "TooManyLoadBalancers: x", Some(NOW - 60));
+    assert_eq!(blocked(&cleared).0, [""; 0], "a success in the same second clears it");
+    let foreign = world("FailedToUpdateEndpointSlices", "x", None);
+    assert_eq!(blocked(&foreign).0, [""; 0], "not the controller's event");
+}
+
+#[test]
+fn an_old_failure_of_another_life_or_owner_blocks_nothing() {
+    let failed = |builder: &ServiceBuilder| {
+        World::of(builder).event(EventObject::Service, "shop/web", ("FailedBuildModel", "x", NOW - 60), None)
+    };
+    assert_eq!(blocked(&failed(&web())).0, ["shop,web,other 1"]);
+    let reborn = failed(&web()).change_service(|service| service.created_at = at(NOW - 59));
+    assert_eq!(blocked(&reborn).0, [""; 0], "the event is about an earlier Service of the name");
+    let left = service("shop/web").annotate(name::TYPE, "nlb");
+    assert_eq!(blocked(&failed(&left)).0, [""; 0], "the controller works on it no more");
+    let cleaning = failed(&left).change_service(|service| service.finalizers.push(FINALIZER.into()));
+    assert_eq!(blocked(&cleaning).0, ["shop,web,other 1"], "it is still cleaning up");
+}
+
+#[test]
+fn a_blocked_binding_is_told_6_5() {
+    use crate::inventory::ids::{Arn, ObjectName};
+    use crate::inventory::kube::{BindingGroup, PortReference, TargetGroupBinding};
+    let world = |reason: &str, message: &str, success| {
+        let name = ObjectName::new("shop", "p80");
+        let binding = TargetGroupBinding {
+            name: name.clone(),
+            group: BindingGroup::LoadBalancerController,
+            created_at: at(BORN + 30),
+            deleted_at: None,
+            target_group_arn: Some(Arn::from("arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/p80/1")),
+            target_type: Some(TargetType::Ip),
+            service: ObjectName::new("shop", "web"),
+            service_port: PortReference::Number(80),
+            networking: true,
+            node_selector: None,
+            multi_cluster: false,
+            other_account: false,
+            vpc_id: None,
+            stack: Some(ObjectName::new("shop", "web")),
+        };
+        World::of(&web())
+            .with(|world| crate::checks::testing::insert(&mut world.parts.target_group_bindings, name, binding))
+            .event(EventObject::TargetGroupBinding, "shop/p80", (reason, message, NOW - 60), success)
+    };
+    let tell = |world: &World| -> (Vec<String>, Vec<&'static str>) {
+        let said: Said = world.judge(&CHECK);
+        (said.family("target_group_binding_blocked"), said.codes())
+    };
+    let full = world("FailedNetworkReconcile", "RulesPerSecurityGroupLimitExceeded: x", None);
+    assert_eq!(tell(&full), (vec!["shop,p80,quota 1".to_owned()], vec!["NLB512"]));
+    let lost = world("BackendNotFound", "no such thing", None);
+    assert_eq!(tell(&lost), (vec!["shop,p80,backend_not_found 1".to_owned()], vec!["NLB511"]));
+    assert_eq!(tell(&world("BackendNotFound", "x", Some(NOW - 60))).0, [""; 0], "recorded so by a healthy controller");
+    assert_silent(&full, "the Service itself is compared");
+}
+
+#[test]
+fn set_comparisons_have_no_order_and_no_duplicates_t10() {
+    for text in ["subnet-a,subnet-b,subnet-c", "subnet-c,subnet-b,subnet-a,subnet-a", " subnet-b ,,subnet-a,private-c"] {
+        assert_silent(&World::of(&web().annotate(name::SUBNETS, text)), text);
+    }
+}
+
+#[test]
+fn the_ports_variant_of_an_annotation_is_told_under_the_base_name() {
+    let world =
+        World::of(&web().annotate("aws-load-balancer-target-group-attributes.80", "deregistration_delay.timeout_seconds=60"))
+            .with(|world| world.controllers(&[controller("2.14.0")]));
+    assert_drift(&world, name::TARGET_GROUP_ATTRIBUTES);
+}
+
+#[test]
+fn labels_have_no_prefix_and_rows_come_once() {
+    let mut names: Vec<&str> = ROWS.iter().map(|row| row.annotation).collect();
+    assert!(names.iter().all(|text| !text.starts_with(PREFIX) && name::ALL.contains(text)));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), ROWS.len());
+}

@@ -1,0 +1,392 @@
+//! How many inbound rules does one more load balancer put on an endpoint group?
+//!
+//! It depends on how the cluster's load balancers reach their targets. The cost of *one more* is that of the median load
+//! balancer the cluster has in that mode.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Role, Roles, only_controller};
+use crate::inventory::aws::{IpFamily, Scheme, TargetType};
+use crate::inventory::kube::{Service, Version};
+use crate::inventory::snapshot::{ClusterLoadBalancer, ClusterTargetGroup, Controller, Owner, Snapshot};
+
+const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
+
+/// How load balancers reach targets through the endpoint groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// One shared group is let in, by one rule per protocol for the whole cluster.
+    SharedGroup,
+    /// Each load balancer's own group is let in, by one rule per protocol each.
+    OwnGroup,
+    /// The controller adds no rules: custom groups whose rules are the user's duty.
+    Manual,
+    /// Load balancers without groups: one rule per port and address range.
+    Ranges,
+    /// The in-tree provider's: one rule per port and address range, health checks apart.
+    InTree,
+}
+
+/// The rules that one more load balancer adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleCost {
+    /// How it would reach its targets.
+    pub mode: Mode,
+    /// Rules that count in IPv4.
+    pub ipv4: u64,
+    /// Rules that count in IPv6.
+    pub ipv6: u64,
+}
+
+impl RuleCost {
+    /// Rules of a family that must be free for the next load balancer to come up: its cost, and at least one wherever
+    /// the controller writes rules at all, since a changed port range is granted before the old one is revoked. 0 where
+    /// the family does not matter.
+    pub fn reserve(&self, family: IpFamily) -> u64 {
+        let (own, other) = match family {
+            IpFamily::Ipv4 => (self.ipv4, self.ipv6),
+            IpFamily::Ipv6 => (self.ipv6, self.ipv4),
+        };
+        match self.mode {
+            Mode::Manual => 0,
+            // A rule that names a group counts in both families.
+            Mode::SharedGroup | Mode::OwnGroup => own.max(1),
+            Mode::Ranges | Mode::InTree if own == 0 && other == 0 => u64::from(family == IpFamily::Ipv4),
+            Mode::Ranges | Mode::InTree => own,
+        }
+    }
+
+    /// The cost of one more load balancer of this cluster; `None` where nothing tells in which mode it would be.
+    pub fn of_one_more(snapshot: &Snapshot, roles: &Roles) -> Option<Self> {
+        let existing: Vec<_> = snapshot
+            .load_balancers
+            .values()
+            .filter_map(|load_balancer| Some((load_balancer, mode_of(snapshot, load_balancer, roles)?)))
+            .collect();
+        let mode = next_mode(snapshot, &existing)?;
+        let costs: Vec<_> = existing
+            .iter()
+            .filter(|(_, of)| *of == mode)
+            .map(|(load_balancer, _)| cost_of(mode, &Shape::of(snapshot, load_balancer)))
+            .collect();
+        let cost = median(costs.iter().map(|cost| cost.ipv4))
+            .zip(median(costs.iter().map(|cost| cost.ipv6)))
+            .map(|(ipv4, ipv6)| Self { mode, ipv4, ipv6 });
+        Some(cost.unwrap_or_else(|| cost_of(mode, &Shape::plain(snapshot))))
+    }
+}
+
+/// The median, of an even number the larger of the two in the middle; `None` of nothing.
+pub fn median(values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}
+
+/// The mode of an existing load balancer; `None` for those of Auto Mode and of users, and while its groups are unknown.
+fn mode_of(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer, roles: &Roles) -> Option<Mode> {
+    let groups = &load_balancer.load_balancer.security_groups;
+    match load_balancer.controller {
+        Controller::AutoMode | Controller::None => None,
+        Controller::InTree if groups.is_empty() => Some(Mode::InTree),
+        Controller::InTree => Some(Mode::OwnGroup),
+        Controller::LoadBalancerController if groups.is_empty() => {
+            let unmanaged = service_of(snapshot, load_balancer).and_then(|service| annotation(service, MANAGE)) == Some("false");
+            Some(if unmanaged { Mode::Manual } else { Mode::Ranges })
+        }
+        Controller::LoadBalancerController => {
+            if groups.iter().any(|id| roles.has(id, Role::Backend)) {
+                Some(Mode::SharedGroup)
+            } else if groups.iter().any(|id| roles.has(id, Role::FrontendManaged)) {
+                Some(Mode::OwnGroup)
+            } else {
+                groups.iter().all(|id| roles.any(id)).then_some(Mode::Manual)
+            }
+        }
+    }
+}
+
+const MANAGE: &str = "manage-backend-security-group-rules";
+
+/// The mode of the next one: the controller's settings decide, unless the cluster's own habit overrides them.
+fn next_mode(snapshot: &Snapshot, existing: &[(&ClusterLoadBalancer, Mode)]) -> Option<Mode> {
+    let parts = &snapshot.parts;
+    let by_controller = || existing.iter().filter(|(it, _)| it.controller == Controller::LoadBalancerController);
+    let controller = only_controller(parts);
+    if controller.is_none() && by_controller().next().is_none() {
+        // Only the in-tree provider, or Auto Mode, or nobody is there to make the next one.
+        return existing.iter().any(|(it, _)| it.controller == Controller::InTree).then_some(Mode::InTree);
+    }
+    if by_controller().next().is_some() && by_controller().all(|(_, mode)| *mode == Mode::Manual) {
+        return Some(Mode::Manual);
+    }
+    let without_groups =
+        |service: &&Arc<Service>| service.deleted_at.is_none() && annotation(service, "disable-nlb-sg") == Some("true");
+    if parts.services.get().into_iter().flatten().map(|(_, service)| service).any(|service| without_groups(&service)) {
+        return Some(Mode::Ranges);
+    }
+    let Some(controller) = controller else {
+        // Its settings are unknown: as the newest load balancer is, so will the next one be.
+        return by_controller().max_by_key(|(it, _)| it.load_balancer.created_at).map(|(_, mode)| *mode);
+    };
+    let old = controller.version.is_some_and(|version| version < Version::new(2, 6, 0));
+    Some(if old || !controller.gate("NLBSecurityGroup", true) {
+        Mode::Ranges
+    } else if controller.flag("enable-backend-security-group").is_some_and(|value| value.eq_ignore_ascii_case("false")) {
+        Mode::OwnGroup
+    } else {
+        Mode::SharedGroup
+    })
+}
+
+/// What the number of rules depends on.
+#[derive(Debug, Clone)]
+struct Shape {
+    /// Subnets of the load balancer, each with one block of a family.
+    subnets: u64,
+    /// Client ranges of the Service; empty for the default.
+    ranges: Vec<IpNet>,
+    /// What the default stands for: everywhere, or all blocks of the VPC for an internal load balancer.
+    default_ipv4: u64,
+    default_ipv6: u64,
+    groups: Vec<GroupShape>,
+}
+
+/// One target group: one port.
+#[derive(Debug, Clone)]
+struct GroupShape {
+    protocol: Arc<str>,
+    family: IpFamily,
+    preserves_client_ip: bool,
+    /// The health check's port where it is not the traffic's.
+    health_port: Option<Arc<str>>,
+}
+
+impl GroupShape {
+    fn is_datagram(&self) -> bool {
+        matches!(&*self.protocol, "UDP" | "TCP_UDP" | "QUIC" | "TCP_QUIC")
+    }
+
+    fn of(snapshot: &Snapshot, group: &ClusterTargetGroup) -> Self {
+        let aws = &group.target_group;
+        let attributes = snapshot.parts.target_group_attributes.get(&aws.id).and_then(|attributes| attributes.get());
+        let preserves_client_ip = match attributes.and_then(|known| known.get("preserve_client_ip.enabled")) {
+            Some(value) => &**value == "true",
+            None => aws.target_type == TargetType::Instance,
+        };
+        let health_port = (&*aws.health_check.port != "traffic-port").then(|| Arc::clone(&aws.health_check.port));
+        Self { protocol: Arc::clone(&aws.protocol), family: aws.ip_family, preserves_client_ip, health_port }
+    }
+}
+
+impl Shape {
+    fn of(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer) -> Self {
+        let aws = &load_balancer.load_balancer;
+        let ranges = service_of(snapshot, load_balancer).map(source_ranges).unwrap_or_default();
+        let groups = load_balancer.target_groups.iter().filter_map(|id| snapshot.target_groups.get(id));
+        let groups = groups.map(|group| GroupShape::of(snapshot, group)).collect();
+        let mut shape = Self { subnets: aws.zones.len() as u64, ranges, default_ipv4: 1, default_ipv6: 1, groups };
+        let internal = aws.scheme == Scheme::Internal && load_balancer.controller == Controller::LoadBalancerController;
+        let vpc = snapshot.parts.vpcs.get().and_then(|vpcs| vpcs.get(&aws.vpc_id));
+        if let Some(vpc) = vpc.filter(|_| internal) {
+            shape.default_ipv4 = vpc.cidrs.len() as u64;
+            shape.default_ipv6 = vpc.ipv6_cidrs.len() as u64;
+        }
+        shape
+    }
+
+    /// A load balancer as nobody has one yet: one TCP port to instances, in as many zones as the others.
+    fn plain(snapshot: &Snapshot) -> Self {
+        let zones = median(snapshot.load_balancers.values().map(|it| it.load_balancer.zones.len() as u64)).unwrap_or(1);
+        let group = GroupShape { protocol: "TCP".into(), family: IpFamily::Ipv4, preserves_client_ip: true, health_port: None };
+        Self { subnets: zones, ranges: Vec::new(), default_ipv4: 1, default_ipv6: 1, groups: vec![group] }
+    }
+
+    /// Clients' address ranges that count in a family, for a group of a family.
+    fn clients(&self, group: &GroupShape, family: IpFamily) -> u64 {
+        if self.ranges.is_empty() {
+            return match family {
+                _ if family != group.family => 0,
+                IpFamily::Ipv4 => self.default_ipv4,
+                IpFamily::Ipv6 => self.default_ipv6,
+            };
+        }
+        let of_family =
+            |range: &&IpNet| matches!((range, family), (IpNet::V4(_), IpFamily::Ipv4) | (IpNet::V6(_), IpFamily::Ipv6));
+        self.ranges.iter().filter(of_family).count() as u64
+    }
+
+    /// The ranges hold everywhere: by default, or written out.
+    fn open_to_all(&self) -> bool {
+        self.ranges.is_empty() || self.ranges.iter().any(|range| range.prefix_len() == 0)
+    }
+}
+
+fn cost_of(mode: Mode, shape: &Shape) -> RuleCost {
+    let both = |count| RuleCost { mode, ipv4: count, ipv6: count };
+    match mode {
+        Mode::SharedGroup | Mode::Manual => both(0),
+        Mode::OwnGroup => {
+            // A datagram group is probed by TCP beside its own protocol.
+            let datagrams = shape.groups.iter().any(GroupShape::is_datagram);
+            both(1 + u64::from(datagrams))
+        }
+        Mode::Ranges => {
+            let count = |family| range_rules(shape, family);
+            RuleCost { mode, ipv4: count(IpFamily::Ipv4), ipv6: count(IpFamily::Ipv6) }
+        }
+        Mode::InTree => RuleCost { mode, ipv4: in_tree_rules(shape), ipv6: 0 },
+    }
+}
+
+/// Rules of a load balancer without groups: traffic from clients (or from its subnets where the client's address is not
+/// preserved), and health checks from its subnets unless the traffic rules already let them in.
+fn range_rules(shape: &Shape, family: IpFamily) -> u64 {
+    let mut traffic = 0;
+    let mut health_on_traffic_port = 0;
+    let mut health_ports = BTreeSet::new();
+    for group in &shape.groups {
+        let from_clients = group.is_datagram() || group.preserves_client_ip;
+        let subnets = if group.family == family { shape.subnets } else { 0 };
+        let protocols = if matches!(&*group.protocol, "TCP_UDP" | "TCP_QUIC") { 2 } else { 1 };
+        traffic += protocols * if from_clients { shape.clients(group, family) } else { subnets };
+        let datagrams_only = matches!(&*group.protocol, "UDP" | "QUIC");
+        match &group.health_port {
+            // One port for all groups of the Service: identical rules are one.
+            Some(port) if group.family == family => drop(health_ports.insert(port)),
+            Some(_) => {}
+            None if !datagrams_only && (!from_clients || shape.open_to_all()) => {}
+            None => health_on_traffic_port += subnets,
+        }
+    }
+    traffic + health_on_traffic_port + health_ports.len() as u64 * shape.subnets
+}
+
+/// The in-tree provider's: client ranges and subnets for each port, in IPv4 only.
+fn in_tree_rules(shape: &Shape) -> u64 {
+    let only_everywhere = shape.ranges.is_empty() || (shape.ranges.len() == 1 && shape.ranges[0].prefix_len() == 0);
+    let clients = if shape.ranges.is_empty() { 1 } else { shape.ranges.len() as u64 };
+    let of_group = |group: &GroupShape| {
+        let probed_with_traffic = only_everywhere && !group.is_datagram() && group.health_port.is_none();
+        clients + if probed_with_traffic { 0 } else { shape.subnets }
+    };
+    shape.groups.iter().map(of_group).sum()
+}
+
+fn annotation<'a>(service: &'a Service, name: &str) -> Option<&'a str> {
+    service.annotations.get(format!("{ANNOTATION}{name}").as_str()).map(|value| value.trim())
+}
+
+/// The spec's ranges, else the annotation's; what does not parse is left out.
+fn source_ranges(service: &Service) -> Vec<IpNet> {
+    let parse = |text: &str| text.trim().parse().ok();
+    if !service.source_ranges.is_empty() {
+        return service.source_ranges.iter().filter_map(|range| parse(range)).collect();
+    }
+    let annotated = service.annotations.get("service.beta.kubernetes.io/load-balancer-source-ranges");
+    annotated.map_or("", |value| value).split(',').filter_map(parse).collect()
+}
+
+fn service_of<'a>(snapshot: &'a Snapshot, load_balancer: &ClusterLoadBalancer) -> Option<&'a Service> {
+    let Owner::Service(name) = &load_balancer.owner else { return None };
+    snapshot.parts.services.get()?.get(name).map(Arc::as_ref)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(protocol: &str, target_type: TargetType) -> GroupShape {
+        let preserves_client_ip = target_type == TargetType::Instance;
+        GroupShape { protocol: protocol.into(), family: IpFamily::Ipv4, preserves_client_ip, health_port: None }
+    }
+
+    /// Two ports in three zones, open to all.
+    fn shape(protocol: &str, target_type: TargetType) -> Shape {
+        let groups = vec![group(protocol, target_type), group(protocol, target_type)];
+        Shape { subnets: 3, ranges: Vec::new(), default_ipv4: 1, default_ipv6: 1, groups }
+    }
+
+    fn ranged(mut shape: Shape, ranges: &[&str]) -> Shape {
+        shape.ranges = ranges.iter().map(|range| range.parse().unwrap()).collect();
+        shape
+    }
+
+    fn local(mut shape: Shape) -> Shape {
+        shape.groups.iter_mut().for_each(|group| group.health_port = Some("32001".into()));
+        shape
+    }
+
+    fn ipv4(mode: Mode, shape: &Shape) -> u64 {
+        cost_of(mode, shape).ipv4
+    }
+
+    const TWO: &[&str] = &["10.0.0.0/8", "192.168.0.0/16"];
+
+    #[test]
+    fn without_groups_the_costs_are_those_of_the_controllers_rules() {
+        let instance = || shape("TCP", TargetType::Instance);
+        assert_eq!(ipv4(Mode::Ranges, &instance()), 2, "P");
+        assert_eq!(ipv4(Mode::Ranges, &local(instance())), 2 + 3, "P + S: one health port for the Service");
+        assert_eq!(ipv4(Mode::Ranges, &ranged(instance(), TWO)), 2 * (2 + 3), "P x (C + S)");
+        assert_eq!(
+            ipv4(Mode::Ranges, &ranged(instance(), &["10.0.0.0/8", "0.0.0.0/0"])),
+            2 * 2,
+            "everywhere includes the subnets"
+        );
+        let internal = Shape { default_ipv4: 2, ..instance() };
+        assert_eq!(ipv4(Mode::Ranges, &internal), 2 * 2, "P x blocks of the VPC");
+        assert_eq!(ipv4(Mode::Ranges, &local(internal)), 2 * 2 + 3);
+        let ip = shape("TCP", TargetType::Ip);
+        assert_eq!(ipv4(Mode::Ranges, &ip), 2 * 3, "P x S");
+        assert_eq!(ipv4(Mode::Ranges, &ranged(ip, TWO)), 2 * 3, "clients do not reach the pods themselves");
+        assert_eq!(ipv4(Mode::Ranges, &shape("UDP", TargetType::Ip)), 2 * (1 + 3), "P x (C + S)");
+        let both = shape("TCP_UDP", TargetType::Instance);
+        assert_eq!(ipv4(Mode::Ranges, &both), 2 * 2, "P x 2C");
+        assert_eq!(ipv4(Mode::Ranges, &ranged(both, TWO)), 2 * 2 * 2 + 2 * 3, "P x 2C + P x S");
+    }
+
+    #[test]
+    fn families_are_counted_apart() {
+        let mut six = shape("TCP", TargetType::Instance);
+        six.groups.iter_mut().for_each(|group| group.family = IpFamily::Ipv6);
+        let cost = cost_of(Mode::Ranges, &six);
+        assert_eq!((cost.ipv4, cost.ipv6), (0, 2));
+        assert_eq!((cost.reserve(IpFamily::Ipv4), cost.reserve(IpFamily::Ipv6)), (0, 2));
+        let cost = cost_of(Mode::Ranges, &ranged(shape("TCP", TargetType::Instance), &["10.0.0.0/8", "2001:db8::/32"]));
+        assert_eq!((cost.ipv4, cost.ipv6), (2 * (1 + 3), 2));
+    }
+
+    #[test]
+    fn the_in_tree_provider_adds_clients_and_subnets_for_each_port() {
+        let tcp = || shape("TCP", TargetType::Instance);
+        assert_eq!(ipv4(Mode::InTree, &tcp()), 2, "P x C while health checks are let in with the clients");
+        assert_eq!(ipv4(Mode::InTree, &ranged(tcp(), TWO)), 2 * (2 + 3));
+        assert_eq!(ipv4(Mode::InTree, &local(tcp())), 2 * (1 + 3));
+        assert_eq!(ipv4(Mode::InTree, &shape("UDP", TargetType::Instance)), 2 * (1 + 3));
+    }
+
+    #[test]
+    fn groups_cost_one_rule_a_protocol_or_nothing_and_one_is_reserved_where_the_controller_writes() {
+        let tcp = shape("TCP", TargetType::Ip);
+        let udp = shape("UDP", TargetType::Ip);
+        assert_eq!((ipv4(Mode::SharedGroup, &tcp), ipv4(Mode::Manual, &tcp)), (0, 0));
+        assert_eq!((ipv4(Mode::OwnGroup, &tcp), ipv4(Mode::OwnGroup, &udp)), (1, 2));
+        for family in [IpFamily::Ipv4, IpFamily::Ipv6] {
+            assert_eq!(cost_of(Mode::SharedGroup, &tcp).reserve(family), 1);
+            assert_eq!(cost_of(Mode::OwnGroup, &udp).reserve(family), 2);
+            assert_eq!(cost_of(Mode::Manual, &tcp).reserve(family), 0);
+        }
+        let nothing = RuleCost { mode: Mode::Ranges, ipv4: 0, ipv6: 0 };
+        assert_eq!((nothing.reserve(IpFamily::Ipv4), nothing.reserve(IpFamily::Ipv6)), (1, 0));
+    }
+
+    #[test]
+    fn the_median_is_the_larger_of_two_in_the_middle() {
+        let of = |values: &[u64]| median(values.iter().copied());
+        assert_eq!((of(&[]), of(&[5]), of(&[3, 1]), of(&[9, 1, 2])), (None, Some(5), Some(3), Some(2)));
+    }
+}

@@ -1,0 +1,259 @@
+//! What is answered under which path?
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use axum::extract::State as FromState;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::expose::exposition::{Exposed, Exposition};
+use crate::expose::negotiate::{Encoding, negotiate};
+use crate::expose::readiness::{Readiness, State};
+use crate::expose::server::{WebError, WebSettings};
+use crate::expose::{api, page};
+use crate::inventory::parts::SourceStatus;
+
+/// How the sources are doing, asked for anew by every page.
+#[derive(Clone)]
+pub struct Sources(Arc<dyn Fn() -> Arc<BTreeMap<Arc<str>, SourceStatus>> + Send + Sync>);
+
+impl Sources {
+    /// Asks `read` each time.
+    pub fn new(read: impl Fn() -> Arc<BTreeMap<Arc<str>, SourceStatus>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// How they are doing now.
+    pub fn read(&self) -> Arc<BTreeMap<Arc<str>, SourceStatus>> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sources").field(&self.read()).finish()
+    }
+}
+
+/// Loads the configuration again, or says in one sentence why not.
+#[derive(Clone)]
+pub struct Reload(Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>);
+
+impl Reload {
+    /// Calls `reload` for each request.
+    pub fn new<F>(reload: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(reload())))
+    }
+}
+
+impl fmt::Debug for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reload")
+    }
+}
+
+/// What the answers are made from.
+#[derive(Debug, Clone)]
+pub struct WebState {
+    /// The metrics and the latest picture.
+    pub exposition: Arc<Exposition>,
+    /// What the start waits for.
+    pub readiness: Arc<Readiness>,
+    /// How the sources are doing.
+    pub sources: Sources,
+    /// What `POST /-/reload` does; nothing where there is no configuration to load again.
+    pub reload: Option<Reload>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    web: WebState,
+    telemetry_path: String,
+    max_requests: usize,
+    scrapes: Arc<Semaphore>,
+}
+
+type App = FromState<Arc<Shared>>;
+
+/// Paths that are taken; `/` too, but who asks for the metrics there does without the status page.
+const TAKEN: [&str; 9] =
+    ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz", "/healthz", "/style.css", "/api/v1/findings", "/api/v1/sources"];
+
+/// Refuses a path that the router could not serve, or would serve as a pattern.
+pub(crate) fn check_telemetry_path(path: &str) -> Result<(), WebError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+    let reason = if !path.starts_with('/') {
+        "does not begin with /"
+    } else if !path.chars().all(allowed) {
+        "may hold only letters, digits and / - . _ ~"
+    } else if TAKEN.contains(&path) {
+        "is already taken by another page"
+    } else {
+        return Ok(());
+    };
+    Err(WebError::TelemetryPath { path: path.to_owned(), reason })
+}
+
+/// All the paths.
+pub(crate) fn router(web: WebState, settings: &WebSettings) -> Router {
+    let permits = if settings.max_requests == 0 { Semaphore::MAX_PERMITS } else { settings.max_requests };
+    let shared = Arc::new(Shared {
+        web,
+        telemetry_path: settings.telemetry_path.clone(),
+        max_requests: settings.max_requests,
+        scrapes: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+    });
+    let mut router = Router::new().route(&settings.telemetry_path, get(metrics));
+    if settings.telemetry_path != "/" {
+        router = router.route("/", get(status_page));
+    }
+    for path in ["/-/healthy", "/livez", "/healthz"] {
+        router = router.route(path, get(healthy));
+    }
+    for path in ["/-/ready", "/readyz"] {
+        router = router.route(path, get(ready));
+    }
+    router
+        .route("/-/reload", post(reload))
+        .route("/style.css", get(async || ([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)))
+        .route("/api/v1/findings", get(findings))
+        .route("/api/v1/sources", get(sources))
+        .fallback(async || sentence(StatusCode::NOT_FOUND, "There is nothing under this path."))
+        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .with_state(shared)
+}
+
+fn sentence(status: StatusCode, text: impl fmt::Display) -> Response {
+    (status, format!("{text}\n")).into_response()
+}
+
+async fn metrics(FromState(app): App, headers: HeaderMap) -> Response {
+    let Ok(permit) = Arc::clone(&app.scrapes).try_acquire_owned() else {
+        let limit = app.max_requests;
+        return sentence(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format_args!("{limit} scrapes are being answered already, as many as allowed."),
+        );
+    };
+    match app.web.exposition.body(negotiate(&headers)).await {
+        Ok(exposed) => answer(exposed, permit),
+        Err(error) => {
+            tracing::error!(category = error.category(), error = %error, "no exposition");
+            sentence(StatusCode::INTERNAL_SERVER_ERROR, error)
+        }
+    }
+}
+
+fn answer(exposed: Exposed, permit: OwnedSemaphorePermit) -> Response {
+    let Exposed { form, observed, fresh } = exposed;
+    let mut response = Response::new(Body::new(Chunks { chunks: [fresh, observed], _permit: permit }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.format.content_type()));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if form.encoding == Encoding::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// A body of known length that takes up a scrape's place until it was sent, or its reader is gone.
+#[derive(Debug)]
+struct Chunks {
+    /// The last one first; sent ones are empty.
+    chunks: [Bytes; 2],
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.chunks.iter_mut().rev().find(|chunk| !chunk.is_empty());
+        Poll::Ready(next.map(|chunk| Ok(Frame::data(std::mem::take(chunk)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.chunks.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.chunks.iter().map(|chunk| chunk.len() as u64).sum())
+    }
+}
+
+async fn healthy() -> Response {
+    sentence(StatusCode::OK, "Healthy.")
+}
+
+async fn ready(FromState(app): App) -> Response {
+    match app.web.readiness.state() {
+        State::Ready => sentence(StatusCode::OK, "Ready."),
+        State::ShuttingDown => sentence(StatusCode::SERVICE_UNAVAILABLE, "Not ready: shutting down."),
+        State::Pending(names) => {
+            let names: Vec<_> = names.into_iter().collect();
+            sentence(StatusCode::SERVICE_UNAVAILABLE, format_args!("Not ready, waiting for: {}", names.join(", ")))
+        }
+    }
+}
+
+async fn reload(FromState(app): App) -> Response {
+    let Some(Reload(reload)) = &app.web.reload else {
+        return sentence(StatusCode::NOT_FOUND, "There is no configuration file to load again.");
+    };
+    match reload().await {
+        Ok(()) => sentence(StatusCode::OK, "The configuration was loaded again."),
+        Err(reason) => sentence(StatusCode::INTERNAL_SERVER_ERROR, format_args!("The configuration was not loaded: {reason}")),
+    }
+}
+
+async fn status_page(FromState(app): App) -> Response {
+    let web = &app.web;
+    let page = page::render(&app.telemetry_path, &web.readiness.state(), web.exposition.latest().as_deref(), &web.sources.read());
+    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
+    ([(CONTENT_SECURITY_POLICY, policy)], axum::response::Html(page)).into_response()
+}
+
+async fn findings(FromState(app): App) -> Response {
+    match app.web.exposition.latest() {
+        Some(outcome) => Json(api::FindingsView::of(&outcome)).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, Json(api::Problem { error: "there is no picture yet" })).into_response(),
+    }
+}
+
+async fn sources(FromState(app): App) -> Response {
+    Json(api::SourcesView::of(&app.web.sources.read())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_telemetry_path_that_cannot_be_served_is_refused() {
+        for path in ["/metrics", "/", "/a/b-c", "/probe.d/x_y~"] {
+            check_telemetry_path(path).unwrap();
+        }
+        for path in ["", "metrics", "/-/ready", "/{x}", "/*rest", "/a b", "/a?b", "/ä"] {
+            let error = check_telemetry_path(path).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("--web.telemetry-path {path:?} ")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What happens when AWS misbehaves? Only what needs the failing call suffers; it is named and counted, and nothing reads as zero.
+
+use std::time::Duration;
+
+use eks_nlb_exporter::simulator::{self, Simulator, SimulatorSettings};
+
+use crate::support::{Daemon, Scrape, eventually, exporter, get};
+
+/// A healthy small world and the daemon in front of it, with these faults from the beginning.
+struct Setting {
+    simulator: Simulator,
+    daemon: Daemon,
+    _folder: tempfile::TempDir,
+}
+
+impl Setting {
+    async fn start(faults: &[&str]) -> Self {
+        let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+        let simulator = simulator::start(SimulatorSettings { faults, ..SimulatorSettings::default() }).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, simulator.kubeconfig()).unwrap();
+        let mut command = exporter();
+        command
+            .args(["--aws.endpoint-url", &simulator.aws_url, "--aws.region", "us-east-1"])
+            .args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json"])
+            .env("KUBECONFIG", &kubeconfig)
+            .env("AWS_ACCESS_KEY_ID", "simulated")
+            .env("AWS_SECRET_ACCESS_KEY", "simulated");
+        Self { daemon: Daemon::start_command(&mut command).await, simulator, _folder: folder }
+    }
+
+    /// How many targets the world has.
+    fn targets(&self) -> usize {
+        self.simulator.world.read(|world| world.target_groups.values().map(|group| group.targets.len()).sum())
+    }
+
+    /// The scrape in which a condition holds.
+    async fn when(&self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
+        eventually(what, Duration::from_secs(60), async || {
+            let scrape = self.daemon.scrape().await;
+            if condition(&scrape) { Ok(scrape) } else { Err(format!("{:?}", scrape.family("source_up"))) }
+        })
+        .await
+    }
+
+    fn up(scrape: &Scrape, source: &str) -> Option<f64> {
+        scrape.value(&format!("source_up{{source=\"{source}\"}}"))
+    }
+}
+
+/// An operation, the source that needs it, its service's name, and a family that must be absent without it.
+const OPERATIONS: &[(&str, &str, &str, &str)] = &[
+    ("DescribeTargetHealth", "aws_target_health", "elasticloadbalancing", "target_group_targets"),
+    ("DescribeTargetGroupAttributes", "aws_target_group_attributes", "elasticloadbalancing", "target_group_cross_zone_enabled"),
+    ("DescribeLoadBalancerAttributes", "aws_load_balancer_attributes", "elasticloadbalancing", ""),
+    ("DescribeListeners", "aws_listeners", "elasticloadbalancing", "target_group_weight"),
+    ("DescribeTags", "aws_tags", "elasticloadbalancing", ""),
+    ("DescribeSubnets", "aws_subnets", "ec2", "subnet_available_ip_addresses"),
+    ("DescribeRouteTables", "aws_route_tables", "ec2", "subnet_route"),
+    ("DescribeSecurityGroups", "aws_security_groups", "ec2", "security_group_rules"),
+    ("DescribeNetworkInterfaces", "aws_network_interfaces", "ec2", ""),
+    ("DescribeManagedPrefixLists", "aws_prefix_lists", "ec2", ""),
+    ("DescribeAddresses", "aws_addresses", "ec2", "elastic_ips"),
+    ("DescribeAvailabilityZones", "aws_availability_zones", "ec2", ""),
+    ("DescribeVpcs", "aws_vpcs", "ec2", ""),
+];
+
+#[tokio::test]
+async fn a_denied_action_is_named_and_the_rest_lives() {
+    for (operation, source, service, family) in OPERATIONS {
+        let setting = Setting::start(&[&format!("{operation}=deny")]).await;
+        let scrape = setting
+            .when("the denial is reported and the others are up", |scrape| {
+                let up = scrape.family("source_up");
+                let others = up.iter().filter(|(labels, _)| labels["source"] != *source && labels["source"].starts_with("aws_"));
+                Setting::up(scrape, source) == Some(0.0)
+                    && others.clone().count() > 10
+                    && others.clone().all(|(_, up)| *up == 1.0)
+            })
+            .await;
+        assert!(family.is_empty() || scrape.family(family).is_empty(), "{operation}: {family} is told without its call");
+        let denied =
+            format!("aws_api_request_failures_total{{api_service=\"{service}\",operation=\"{operation}\",reason=\"denied\"}}");
+        assert!(scrape.value(&denied).is_some_and(|count| count >= 1.0), "{operation}: {:?}", scrape.value(&denied));
+        let (_, findings) = get(&setting.daemon.url("/api/v1/findings")).await.unwrap();
+        assert!(findings.contains("NLB902") && findings.contains(&format!("{service}:{operation}")), "{operation}: {findings}");
+        setting.daemon.ready(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test]
+async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
+    let setting = Setting::start(&["DescribeSubnets=truncate", "DescribeTargetHealth=truncate:0.5"]).await;
+    let reason = |operation: &str| {
+        format!(
+            "aws_api_request_failures_total{{api_service=\"{}\",operation=\"{operation}\",reason=\"malformed\"}}",
+            if operation == "DescribeSubnets" { "ec2" } else { "elasticloadbalancing" }
+        )
+    };
+    let scrape = setting
+        .when("both are counted", |scrape| {
+            ["DescribeSubnets", "DescribeTargetHealth"]
+                .iter()
+                .all(|operation| scrape.value(&reason(operation)).is_some_and(|count| count >= 1.0))
+        })
+        .await;
+    assert!(scrape.family("subnet_info").is_empty() && scrape.family("scheme_usable_zones").is_empty());
+    let targets = setting.targets();
+    let scrape = setting
+        .when("every group was sampled in spite of it", |scrape| {
+            scrape.family("target_group_targets").values().sum::<f64>() == targets as f64
+        })
+        .await;
+    assert_eq!(
+        scrape.family("findings").iter().filter(|(labels, count)| labels["code"].starts_with("NLB1") && **count > 0.0).count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn throttling_slows_down_and_heals() {
+    let setting = Setting::start(&["*=throttle:0.3"]).await;
+    setting.daemon.ready(Duration::from_secs(90)).await;
+    let scrape = setting.daemon.scrape().await;
+    let throttled: f64 = scrape
+        .family("aws_api_request_failures_total")
+        .iter()
+        .filter(|(labels, _)| labels["reason"] == "throttled")
+        .map(|(_, count)| count)
+        .sum();
+    assert!(throttled >= 1.0);
+    let targets = setting.targets();
+    setting
+        .when("nothing is missing", |scrape| scrape.family("target_group_targets").values().sum::<f64>() == targets as f64)
+        .await;
+}
+
+#[tokio::test]
+async fn a_target_group_deleted_between_list_and_call_is_no_failure() {
+    let setting = Setting::start(&[]).await;
+    setting.daemon.ready(Duration::from_secs(60)).await;
+    let before = setting.daemon.scrape().await.family("target_group_targets").len();
+    setting.simulator.world.edit(|world| {
+        let group = world.target_groups.keys().next().unwrap().clone();
+        world.delete_target_group(&group).unwrap();
+    });
+    let scrape = setting.when("its series are gone", |scrape| scrape.family("target_group_targets").len() < before).await;
+    assert_eq!(Setting::up(&scrape, "aws_target_health"), Some(1.0));
+    assert_eq!(scrape.value("source_missing_resources{source=\"aws_target_health\"}"), Some(0.0));
+}

@@ -1,0 +1,167 @@
+//! Does the whole judgement of a situation read right? Plain files: a world in, an exposition and findings out.
+//!
+//! `tests/scenarios/CASE/parts.yaml` is what the sources know, and the moment of judgement; `expected.prom` is what `/metrics` shows of it,
+//! `expected.txt` are the findings. `UPDATE_GOLDEN=1` writes the latter two; a person reads the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eks_nlb_exporter::checks::model::Outcome;
+use eks_nlb_exporter::checks::{CHECKS, run_all};
+use eks_nlb_exporter::config::policy::Policy;
+use eks_nlb_exporter::expose::negotiate::Format;
+use eks_nlb_exporter::expose::render::observed_text;
+use eks_nlb_exporter::inventory::parts::Parts;
+use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+/// The contents of a `parts.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct World {
+    /// The moment of judgement.
+    now: Timestamp,
+    /// Thresholds that differ from the defaults.
+    #[serde(default)]
+    policy: Policy,
+    /// What the sources know.
+    parts: Parts,
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut cases: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+fn judge(case: &Path) -> Outcome {
+    let text = fs::read_to_string(case.join("parts.yaml")).unwrap();
+    let World { now, policy, parts } =
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+    let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
+    run_all(&snapshot, &policy, now, || Duration::ZERO)
+}
+
+/// One finding a line: code, severity, subject, message, and since when.
+fn findings(outcome: &Outcome) -> String {
+    outcome
+        .findings
+        .iter()
+        .map(|finding| {
+            let since = finding.since.map_or(String::new(), |since| format!(" (since {since})"));
+            let (kind, subject, message) = (finding.kind, &finding.subject, &finding.message);
+            format!("{} {} {subject}: {message}{since}\n", kind.code, kind.severity.as_str())
+        })
+        .collect()
+}
+
+/// Compares with a file, or writes it. Returns what differs.
+fn compare(path: &Path, actual: &str) -> Option<String> {
+    #[allow(clippy::disallowed_methods, reason = "the switch of the goldens is an environment variable by custom")]
+    let update = std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1");
+    if update {
+        fs::write(path, actual).unwrap();
+        return None;
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    if expected == actual {
+        return None;
+    }
+    let missing = expected.lines().filter(|line| !actual.lines().any(|other| other == *line)).map(|line| format!("- {line}"));
+    let added = actual.lines().filter(|line| !expected.lines().any(|other| other == *line)).map(|line| format!("+ {line}"));
+    let changed: Vec<_> = missing.chain(added).collect();
+    let changed = if changed.is_empty() { "the order of lines".to_owned() } else { changed.join("\n") };
+    Some(format!("{} differs (UPDATE_GOLDEN=1 rewrites it):\n{changed}\n", path.display()))
+}
+
+#[test]
+fn every_scenario_is_judged_as_its_files_say() {
+    let cases = cases();
+    assert!(cases.len() >= 9, "scenarios are missing: {cases:?}");
+    let mut differences = String::new();
+    for case in cases {
+        let outcome = judge(&case);
+        for run in &outcome.runs {
+            assert!(run.success, "{}: the check {} panicked", case.display(), run.check);
+        }
+        let findings = findings(&outcome);
+        let text = observed_text(Format::Text, &Arc::new(outcome)).unwrap();
+        differences.extend(compare(&case.join("expected.prom"), &text));
+        differences.extend(compare(&case.join("expected.txt"), &findings));
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+#[test]
+fn a_healthy_cluster_has_no_finding() {
+    for case in cases().iter().filter(|case| case.file_name().unwrap().to_string_lossy().starts_with("healthy")) {
+        assert_eq!(findings(&judge(case)), "", "{}", case.display());
+    }
+}
+
+#[test]
+fn no_check_writes_a_series_twice() {
+    for case in cases() {
+        for family in judge(&case).families {
+            let mut labels: Vec<_> = family.samples.iter().map(|sample| &sample.labels).collect();
+            let all = labels.len();
+            labels.sort();
+            labels.dedup();
+            assert_eq!(labels.len(), all, "{}: {}", case.display(), family.description.name);
+        }
+    }
+}
+
+#[test]
+fn every_family_of_target_health_zones_and_freshness_is_in_some_scenario() {
+    let outcomes: Vec<_> = cases().iter().map(|case| judge(case)).collect();
+    for check in CHECKS.iter().filter(|check| ["target_health", "zones", "freshness"].contains(&check.name)) {
+        for description in check.families {
+            let mut families = outcomes.iter().flat_map(|outcome| &outcome.families);
+            assert!(
+                families.any(|family| std::ptr::eq(family.description, *description) && !family.samples.is_empty()),
+                "{} is in no scenario",
+                description.name
+            );
+        }
+    }
+}
+
+/// A key that the types do not know would be passed over in silence, and the scenario would show another world than it says.
+#[test]
+fn the_worlds_hold_no_unknown_key() {
+    for case in cases() {
+        let text = fs::read_to_string(case.join("parts.yaml")).unwrap();
+        let written: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let World { parts, .. } = serde_saphyr::from_str(&text).unwrap();
+        let mut unknown = Vec::new();
+        unknown_keys(&written["parts"], &serde_json::to_value(&parts).unwrap(), "parts", &mut unknown);
+        assert!(unknown.is_empty(), "{}: {unknown:?}", case.display());
+    }
+}
+
+/// Keys with a value that did not survive being read.
+fn unknown_keys(written: &serde_json::Value, read: &serde_json::Value, path: &str, unknown: &mut Vec<String>) {
+    use serde_json::Value::{Array, Object};
+    match (written, read) {
+        (Object(written), Object(read)) => {
+            for (key, value) in written {
+                match read.get(key) {
+                    Some(read) => unknown_keys(value, read, &format!("{path}.{key}"), unknown),
+                    None => unknown.push(format!("{path}.{key}")),
+                }
+            }
+        }
+        (Array(written), Array(read)) => {
+            for (number, (written, read)) in written.iter().zip(read).enumerate() {
+                unknown_keys(written, read, &format!("{path}[{number}]"), unknown);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The programs the tests talk to: taken from PATH, else installed. A missing peer is a failure, not a skip.
+#
+#   peers.sh install   make sure that all are there
+#   peers.sh path      print the folders to put before PATH
+set -euo pipefail
+
+target=${CARGO_TARGET_DIR:-$HOME/.cache/eks-nlb-exporter/target}
+venv=$target/peers
+
+in_path() { PATH="$venv/bin:$PATH" command -v "$1" >/dev/null 2>&1; }
+
+debian() { # PROGRAM PACKAGE
+  in_path "$1" && return
+  if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "installing $2 for $1" >&2
+    # Debian starts the services it installs; the tests start their own, on ports of their own.
+    [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d && trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }
+    apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
+  fi
+  in_path "$1" || { echo "$1 is not in PATH and could not be installed: install it (Debian package $2) and run again" >&2; exit 1; }
+}
+
+python() { # PROGRAM PACKAGE
+  in_path "$1" && return
+  echo "installing $2 for $1 into $venv" >&2
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || { echo "python3 with its venv module is needed to install $2 (Debian package python3-venv)" >&2; exit 1; }
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$2"
+  in_path "$1" || { echo "$1 is not in PATH and could not be installed: install it (PyPI package $2) and run again" >&2; exit 1; }
+}
+
+case ${1:-} in
+install)
+  debian promtool prometheus
+  debian prometheus prometheus
+  python moto_server 'moto[server]>=5.2'
+  ;;
+path) echo "$venv/bin" ;;
+*) echo "usage: $0 install|path" >&2; exit 2 ;;
+esac
