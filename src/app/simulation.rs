@@ -19,6 +19,11 @@ pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) 
     settings.aws.endpoint_url = Some(simulator.aws_url.clone());
     settings.aws.credentials =
         Some(FixedCredentials { access_key_id: "simulated".to_owned(), secret_access_key: "simulated".to_owned() });
+    if settings.config_file.is_none() {
+        // What waits for minutes in a real cluster is to be seen within the demonstration's.
+        settings.config.policy.drift_hold_down_seconds = 15;
+        settings.config.policy.target_hold_down_seconds = 15;
+    }
     settings.kube.url = Some(simulator.kube_url.parse().context("the simulated API server's URL")?);
     for address in &settings.web.listen_addresses {
         let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.clone() };

@@ -130,6 +130,7 @@ async fn throttling_slows_down_and_heals() {
         .map(|(_, count)| count)
         .sum();
     assert!(throttled >= 1.0);
+    setting.simulator.faults.set(Vec::new());
     let targets = setting.targets();
     setting
         .when("nothing is missing", |scrape| scrape.family("target_group_targets").values().sum::<f64>() == targets as f64)

@@ -98,8 +98,11 @@ async fn prometheus_scrapes_both_formats_and_answers_queries() {
         r#"eks_nlb_service_drifted_annotations{job="openmetrics"} >= 0"#,
         r#"time() - eks_nlb_source_last_success_timestamp_seconds{job="openmetrics"} < 120"#,
     ] {
-        let found = query(port, expression).await.unwrap();
-        assert!(!found.is_empty(), "{expression} gives nothing");
+        eventually(expression, Duration::from_secs(90), async || {
+            let found = query(port, expression).await?;
+            if found.is_empty() { Err("no data".to_owned()) } else { Ok(()) }
+        })
+        .await;
     }
     let log = prometheus.output();
     for complaint in ["duplicate", "out of order", "Error on ingesting", "level=error"] {
