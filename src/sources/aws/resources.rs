@@ -378,10 +378,11 @@ impl Resources {
         let load_balancers = parts.load_balancers.get().into_iter().flatten().map(|(_, one)| &one.arn);
         let target_groups = parts.target_groups.get().into_iter().flatten().map(|(_, one)| &one.arn);
         let arns = load_balancers.chain(target_groups).map(|arn| (arn.clone(), arn.clone())).collect();
+        self.tags.set_resources(arns, Urgency::List, &self.store, now);
         if parts.load_balancers.complete().is_some() && parts.target_groups.complete().is_some() {
             self.tags.nothing_to_ask(clock::now());
+            self.tags.publish_to(&self.store);
         }
-        self.tags.set_resources(arns, Urgency::List, &self.store, now);
     }
 
     fn look_at_members(&mut self, now: Instant) {
