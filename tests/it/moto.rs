@@ -179,6 +179,7 @@ async fn build(moto: &Moto) -> Built {
     let of_nodes = build_load_balancer(moto, &subnets, "k8s-ops-nodes", "ops/nodes").await;
     // Somebody else's: it counts for the quota, and for nothing else.
     let other = client.create_load_balancer().name("other").r#type(elb::LoadBalancerTypeEnum::Network);
+    let other = other.scheme(elb::LoadBalancerSchemeEnum::Internal);
     other.subnets(&subnets["private-a"]).send().await.unwrap();
 
     let pods = build_target_group(moto, &vpc, "shop/web", "pods", elb::TargetTypeEnum::Ip, 80).await;
