@@ -12,7 +12,7 @@ pub struct AwsSettings {
     pub endpoint_url: Option<String>,
     /// The cluster's name; `None`: the controller's own `--cluster-name`.
     pub cluster_name: Option<String>,
-    /// The cluster's VPC; `None`: see [`super::scope`].
+    /// The cluster's VPC; `None`: the controller's `--aws-vpc-id`, else that of the cluster's load balancers, else of its nodes.
     pub vpc_id: Option<String>,
     /// Fixed credentials, for a simulated AWS that accepts any; `None`: the credential chain.
     pub credentials: Option<FixedCredentials>,
