@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use maud::{DOCTYPE, html};
 
-use crate::checks::model::{Outcome, Severity};
+use crate::checks::model::{Finding, Outcome, Severity};
 use crate::expose::api::SourceView;
 use crate::expose::readiness::State;
 use crate::inventory::parts::SourceStatus;
@@ -16,12 +16,15 @@ use crate::version;
 pub(crate) const CONTENT_SECURITY_POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Findings listed on the page, the worst first.
+const MOST_FINDINGS: usize = 100;
+
 /// The style sheet.
 pub(crate) const STYLE: &str = "\
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5 }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse }
-th, td { text-align: left; padding: .15rem 1.5rem .15rem 0 }
+th, td { text-align: left; vertical-align: top; padding: .15rem 1.5rem .15rem 0 }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 .down, .critical { color: light-dark(#b00020, #ff8a80) }
 ";
@@ -59,6 +62,7 @@ pub(crate) fn render(
                                 }
                             }
                         }
+                        @if !outcome.findings.is_empty() { (findings(&outcome.findings)) }
                     }
                 }
                 h2 { "Sources" }
@@ -72,6 +76,25 @@ pub(crate) fn render(
         }
     };
     page.into_string()
+}
+
+/// The worst ones; the API has the rest.
+fn findings(all: &[Finding]) -> maud::Markup {
+    html! {
+        table {
+            tr { th { "code" } th { "severity" } th { "about" } th { "what is wrong, and what to do" } th { "since" } }
+            @for finding in all.iter().take(MOST_FINDINGS) {
+                tr {
+                    th scope="row" { (finding.kind.code) }
+                    td class=(finding.kind.severity.as_str()) { (finding.kind.severity.as_str()) }
+                    td { (finding.subject) }
+                    td { (finding.message) br; small { (finding.kind.action) } }
+                    td { @if let Some(since) = finding.since { (seconds(since)) } }
+                }
+            }
+        }
+        @if all.len() > MOST_FINDINGS { p { (all.len() - MOST_FINDINGS) " more." } }
+    }
 }
 
 fn source_row(source: &SourceView<'_>) -> maud::Markup {
@@ -109,6 +132,21 @@ fn seconds(at: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::inventory::part::{Failure, FailureCategory};
+
+    #[test]
+    fn a_finding_is_told_with_what_to_do_and_its_text_is_text() {
+        let finding = Finding {
+            kind: &crate::checks::catalogue::SERVICE_BLOCKED,
+            subject: crate::checks::model::Subject::Cluster,
+            message: "<img src=x> failed".to_owned(),
+            since: None,
+        };
+        let outcome =
+            Outcome { evaluated_at: Timestamp::UNIX_EPOCH, families: Vec::new(), findings: vec![finding], runs: Vec::new() };
+        let page = render("/metrics", &State::Ready, Some(&outcome), &BTreeMap::new());
+        assert!(page.contains("NLB510") && page.contains(crate::checks::catalogue::SERVICE_BLOCKED.action), "{page}");
+        assert!(!page.contains("<img") && page.contains("&lt;img src=x&gt; failed"), "{page}");
+    }
 
     #[test]
     fn text_of_strangers_is_text_on_the_page() {

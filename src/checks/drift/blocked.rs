@@ -132,6 +132,8 @@ pub(super) fn quoted(message: &str) -> String {
         line.truncate(end);
         line.push('…');
     }
+    // The sentence around it has its own full stop.
+    line.truncate(line.trim_end_matches('.').len());
     line
 }
 
