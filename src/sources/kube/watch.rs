@@ -267,7 +267,11 @@ impl<S: Subject> Watching<'_, S> {
         let anew = match trouble(&self.operation, error) {
             // Only the stream itself knows to list again where the watch told it; where opening the watch failed it would
             // go on asking for the version that is forgotten.
-            Trouble::Gone => true,
+            Trouble::Gone => {
+                self.listing = None;
+                sleep(self.backoff.forgotten(instant)).await;
+                return true;
+            }
             Trouble::Failed(failure) if failure.category == FailureCategory::NotFound && self.may_be_absent => {
                 self.kind_is_absent(instant, failure);
                 self.complete = false;
