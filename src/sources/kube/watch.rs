@@ -239,7 +239,12 @@ impl<S: Subject> Watching<'_, S> {
 
     fn complain(&self, name: &ObjectName, error: &Undecodable) {
         self.context.observer.unknown_value(self.report.source());
-        tracing::warn!(source = self.report.source(), object = %name, error = error.0, "cannot read an object, it is left out");
+        // Said once an object, and not with each heartbeat or list in which it is still the same.
+        if self.unreadable.contains(name) {
+            tracing::debug!(source = self.report.source(), object = %name, error = error.0, "still cannot read an object");
+        } else {
+            tracing::warn!(source = self.report.source(), object = %name, error = error.0, "cannot read an object, it is left out");
+        }
     }
 
     fn flush_soon(&mut self) {
