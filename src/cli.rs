@@ -75,7 +75,7 @@ pub struct ServeArgs {
     #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION")]
     pub aws_region: Option<String>,
     /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
-    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL")]
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", value_parser = url)]
     pub aws_endpoint_url: Option<String>,
     /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
     #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID")]
@@ -90,6 +90,14 @@ pub struct ServeArgs {
     /// How to write the log; it goes to standard error.
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", env = "EKS_NLB_LOG_FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// A URL as it came, or nothing: an empty variable means that none is set.
+fn url(text: &str) -> Result<String, &'static str> {
+    if !text.is_empty() {
+        crate::config::check_url(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 /// Flags of `metrics`.
@@ -167,6 +175,7 @@ mod tests {
             (vec!["x", "--log.level", "loud"], "loud"),
             (vec!["x", "--web.max-requests", "many"], "many"),
             (vec!["x", "serf"], "serf"),
+            (vec!["x", "--aws.endpoint-url", "localhost:4566"], "localhost:4566"),
         ] {
             let error = Cli::try_parse_from(&arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2);
