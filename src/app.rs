@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, MetricsFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
+use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
 use crate::telemetry;
 pub use serve::Settings;
@@ -49,7 +50,7 @@ fn serve_from(args: &ServeArgs) -> ExitCode {
     match settings(args) {
         Err(error) => complain(USAGE, &error),
         Ok(_) if args.config_check => say("The configuration is good.\n"),
-        Ok(settings) => block_on(serve::serve(settings, serve::end_requested())),
+        Ok(settings) => block_on(serve::serve(settings, |_| (), serve::end_requested())),
     }
 }
 
@@ -69,7 +70,13 @@ fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
         runtime.shutdown_background();
         result
     });
-    result.map_or_else(|error| complain(1, &format_args!("{error:#}")), |()| ExitCode::SUCCESS)
+    result.map_or_else(|error| complain(exit_code(&error), &format_args!("{error:#}")), |()| ExitCode::SUCCESS)
+}
+
+/// A flag's value that is of no use is a mistake of usage, wherever it comes to light.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let is_usage = error.downcast_ref::<WebError>().is_some_and(|error| error.category() == "setting");
+    if is_usage { USAGE } else { 1 }
 }
 
 /// One sentence on standard error.

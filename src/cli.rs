@@ -76,7 +76,7 @@ pub struct ServeArgs {
     #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
     pub aws_region: Option<String>,
     /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
-    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true)]
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true, value_parser = url)]
     pub aws_endpoint_url: Option<String>,
     /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
     #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
@@ -97,6 +97,14 @@ pub struct ServeArgs {
         hide_env_values = true
     )]
     pub log_format: LogFormat,
+}
+
+/// A URL as it came, or nothing: an empty variable means that none is set.
+fn url(text: &str) -> Result<String, &'static str> {
+    if !text.is_empty() {
+        crate::config::check_url(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 /// Flags of `metrics`.
@@ -174,6 +182,7 @@ mod tests {
             (vec!["x", "--log.level", "loud"], "loud"),
             (vec!["x", "--web.max-requests", "many"], "many"),
             (vec!["x", "serf"], "serf"),
+            (vec!["x", "--aws.endpoint-url", "localhost:4566"], "localhost:4566"),
         ] {
             let error = Cli::try_parse_from(&arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2);

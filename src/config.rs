@@ -51,7 +51,7 @@ pub struct Kubernetes {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("configuration file {} cannot be read", path.display())]
+    #[error("configuration file {} cannot be read: {source}", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -89,6 +89,20 @@ impl ConfigError {
             Self::Value { .. } => "value",
         }
     }
+}
+
+/// Values vanish after this time at the earliest, else they would come and go with every pause of a source.
+const LEAST_STALENESS: u64 = 300;
+
+/// A week. Longer times mean nothing, and the longest would not fit into a clock.
+const MOST_SECONDS: u64 = 7 * 24 * 3600;
+
+/// Whether something can be reached under a URL; else what one looks like.
+pub fn check_url(text: &str) -> Result<(), &'static str> {
+    const EXPECTED: &str = "a URL is of the form http://HOST:PORT or https://HOST";
+    let url: http::Uri = text.parse().map_err(|_| EXPECTED)?;
+    let known = matches!(url.scheme_str(), Some("http" | "https"));
+    if known && url.host().is_some_and(|host| !host.is_empty()) { Ok(()) } else { Err(EXPECTED) }
 }
 
 impl Config {
@@ -132,6 +146,26 @@ impl Config {
                 return refuse(key, limit, "a limit is a number and at least 0");
             }
         }
+        if let Some(url) = self.aws.endpoint_url.as_ref().filter(|url| !url.is_empty())
+            && let Err(expected) = check_url(url)
+        {
+            return refuse("aws.endpoint_url".into(), url, expected);
+        }
+        let staleness = self.policy.max_staleness_seconds;
+        if !(LEAST_STALENESS..=MOST_SECONDS).contains(&staleness) {
+            let expected = "values are kept for at least 300 seconds (a watch without news proves itself about once a minute) \
+                            and at most a week";
+            return refuse("policy.max_staleness_seconds".into(), &staleness, expected);
+        }
+        let hold_downs = [
+            ("policy.drift_hold_down_seconds", self.policy.drift_hold_down_seconds),
+            ("policy.target_hold_down_seconds", self.policy.target_hold_down_seconds),
+        ];
+        for (key, seconds) in hold_downs {
+            if seconds > MOST_SECONDS {
+                return refuse(key.into(), &seconds, "a hold-down is at most a week of seconds");
+            }
+        }
         let ratio = self.policy.quota_warning_ratio;
         if !(ratio > 0.0 && ratio <= 1.0) {
             return refuse("policy.quota_warning_ratio".into(), &ratio, "a ratio is more than 0 and at most 1");
@@ -170,6 +204,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_named_with_the_reason() {
+        let error = Config::load(Path::new("/nowhere/c.yml")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/c.yml") && error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn an_endpoint_is_a_whole_url() {
+        for good in ["http://127.0.0.1:4566", "https://vpce-1.ec2.us-east-1.vpce.amazonaws.com", "http://[::1]:80/"] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in ["localhost", "127.0.0.1:4566", "ftp://host", "http://", "a b"] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_named_with_its_place_and_value() {
         for (text, named) in [
             ("polcy: {}\n", vec!["polcy"]),
@@ -179,6 +229,10 @@ mod tests {
             ("aws:\n  requests_per_second: {s3: 1}\n", vec!["aws.requests_per_second.s3"]),
             ("policy:\n  quota_overrides: {nlbs: 5}\n", vec!["policy.quota_overrides.nlbs"]),
             ("policy:\n  quota_warning_ratio: 90\n", vec!["policy.quota_warning_ratio", "90"]),
+            ("policy:\n  max_staleness_seconds: 0\n", vec!["policy.max_staleness_seconds", "is 0"]),
+            ("policy:\n  drift_hold_down_seconds: 18446744073709551615\n", vec!["policy.drift_hold_down_seconds", "a week"]),
+            ("policy:\n  target_hold_down_seconds: 604801\n", vec!["policy.target_hold_down_seconds", "604801"]),
+            ("aws:\n  endpoint_url: localhost\n", vec!["aws.endpoint_url", "is localhost", "http://HOST:PORT"]),
             ("policy: [\n", vec!["c.yml"]),
             ("policy:\n\t- x\n", vec!["c.yml"]),
         ] {

@@ -1,5 +1,6 @@
 //! When is a new picture made, judged and shown? When something changed, and once a tick so that ages move.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::clock;
 use crate::config::policy::Policy;
 use crate::expose::exposition::Exposition;
 use crate::expose::readiness::Readiness;
-use crate::inventory::parts::Parts;
+use crate::inventory::parts::{Parts, source};
 use crate::inventory::readiness::{Pending, pending};
 use crate::inventory::snapshot::{Expiry, Snapshot};
 use crate::sources::store::Store;
@@ -26,6 +27,9 @@ const TICK: Duration = Duration::from_secs(15);
 /// Before it is known what belongs to the cluster, only how the sources are doing can be told without guessing.
 static BEFORE_IDENTITY: &[&Check] = &[&checks::freshness::CHECK];
 
+/// The family that counts findings by their code.
+const FINDINGS: &str = "findings";
+
 /// Makes pictures for ever.
 pub(super) async fn run(
     store: Store,
@@ -34,20 +38,20 @@ pub(super) async fn run(
     readiness: Arc<Readiness>,
 ) {
     let mut changes = store.subscribe();
-    let mut ready = false;
+    let (mut ready, mut identified) = (false, false);
+    let mut failing = BTreeSet::new();
     loop {
         let began = tokio::time::Instant::now();
         let parts = changes.borrow_and_update().clone();
         let policy = Arc::clone(&policies.borrow_and_update());
-        let Ok((outcome, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy)).await else {
+        let Ok((outcome, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified)).await else {
             // `judge` catches what a check does; the join has no way to fail but a defect, which the panic's own message names.
             tracing::error!("the picture could not be made; the one before stays");
             tokio::time::sleep(LEAST_PAUSE).await;
             continue;
         };
-        for run in outcome.runs.iter().filter(|run| !run.success) {
-            tracing::error!(check = run.check, "a check failed; its families are missing from this picture");
-        }
+        tell_failures(&outcome, &mut failing);
+        identified |= pending.identity.is_empty();
         if let Err(error) = exposition.publish(Arc::new(outcome)).await {
             tracing::error!(%error, "the picture could not be rendered; the one before stays");
         }
@@ -57,7 +61,7 @@ pub(super) async fn run(
             tracing::info!("the first full picture is shown");
         }
         let least = if ready { LEAST_PAUSE } else { LEAST_PAUSE_BEFORE_READY };
-        // Never more than a fifth of one core, however large the cluster.
+        // Never more than a quarter of one core, however large the cluster.
         tokio::time::sleep_until(began + least.max(began.elapsed() * 4)).await;
         let tick = tokio::time::sleep_until(began + TICK);
         tokio::select! {
@@ -69,12 +73,127 @@ pub(super) async fn run(
     }
 }
 
-fn judge(parts: Parts, policy: &Policy) -> (Outcome, Pending) {
+/// Says in the log which checks begin or cease to fail; each picture would be too often.
+fn tell_failures(outcome: &Outcome, failing: &mut BTreeSet<&'static str>) {
+    for run in &outcome.runs {
+        if !run.success && failing.insert(run.check) {
+            tracing::error!(check = run.check, "a check fails; its families are missing from the pictures");
+        } else if run.success && failing.remove(run.check) {
+            tracing::info!(check = run.check, "a check works again");
+        }
+    }
+}
+
+/// Judges what is known. `identified`: some picture before this one knew what belongs to the cluster. From then on a source that
+/// is lost, or a newcomer whose tags are still being asked for, takes away its own part of the picture and nobody else's.
+fn judge(parts: Parts, policy: &Policy, identified: bool) -> (Outcome, Pending) {
     let now = clock::now();
     let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
     let pending = pending(&snapshot);
-    let table = if pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
+    let table = if identified || pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
     let started = Instant::now();
-    let outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
+    let mut outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
+    // That a newcomer is not known yet hides nothing that was seen before.
+    if identified && pending.identity.iter().any(|name| name != source::TAGS) {
+        withhold_zeros(&mut outcome);
+    }
     (outcome, pending)
+}
+
+/// Whoever cannot see finds nothing: without a list that everything is judged by, no finding is no good news. Only the counts
+/// of findings about the sources themselves keep their zeros.
+fn withhold_zeros(outcome: &mut Outcome) {
+    let about_sources = |code: &str| BEFORE_IDENTITY.iter().flat_map(|check| check.findings).any(|kind| kind.code == code);
+    for family in outcome.families.iter_mut().filter(|family| family.description.name == FINDINGS) {
+        family.samples.retain(|sample| sample.value > 0.0 || about_sources(sample.labels[0].as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::inventory::aws::{IpAddressType, LoadBalancer, LoadBalancerState, Scheme};
+    use crate::inventory::ids::{Arn, VpcId};
+    use crate::inventory::part::{Failure, FailureCategory};
+
+    /// Everything is known, and there is nothing.
+    fn empty_cluster() -> Parts {
+        let now = clock::now();
+        let mut parts = Parts::default();
+        parts.scope.cluster_name = Some("demo".into());
+        parts.load_balancers.succeed(BTreeMap::new(), now);
+        parts.target_groups.succeed(BTreeMap::new(), now);
+        parts.services.succeed(BTreeMap::new(), now);
+        parts.endpoint_slices.succeed(BTreeMap::new(), now);
+        parts.nodes.succeed(BTreeMap::new(), now);
+        parts.target_group_bindings.succeed(BTreeMap::new(), now);
+        parts
+    }
+
+    fn newcomer() -> LoadBalancer {
+        let arn = Arn::from("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/net/new/1");
+        LoadBalancer {
+            id: arn.load_balancer().unwrap(),
+            arn,
+            name: "new".into(),
+            dns_name: "new.elb.amazonaws.com".into(),
+            scheme: Scheme::Internal,
+            vpc_id: VpcId::from("vpc-1"),
+            state: LoadBalancerState::Active,
+            state_reason: None,
+            created_at: None,
+            ip_address_type: IpAddressType::Ipv4,
+            zones: Vec::new(),
+            security_groups: BTreeSet::new(),
+            enforce_inbound_rules_on_private_link: None,
+            enable_prefix_for_ipv6_source_nat: None,
+        }
+    }
+
+    fn checks_run(outcome: &Outcome) -> usize {
+        outcome.runs.len()
+    }
+
+    fn counted(outcome: &Outcome) -> Vec<&str> {
+        let family = outcome.families.iter().find(|family| family.description.name == FINDINGS).unwrap();
+        family.samples.iter().map(|sample| sample.labels[0].as_str()).collect()
+    }
+
+    #[test]
+    fn before_it_is_known_what_is_ours_only_the_sources_are_told_about() {
+        let (outcome, pending) = judge(Parts::default(), &Policy::default(), false);
+        assert!(!pending.identity.is_empty());
+        assert_eq!(checks_run(&outcome), BEFORE_IDENTITY.len());
+        let (outcome, pending) = judge(empty_cluster(), &Policy::default(), false);
+        assert!(pending.is_empty());
+        assert_eq!(checks_run(&outcome), CHECKS.len());
+    }
+
+    #[test]
+    fn a_new_load_balancer_without_tags_hides_nothing() {
+        let (whole, _) = judge(empty_cluster(), &Policy::default(), false);
+        let mut parts = empty_cluster();
+        let new = newcomer();
+        parts.load_balancers.succeed(BTreeMap::from([(new.id.clone(), Arc::new(new))]), clock::now());
+        let (outcome, pending) = judge(parts, &Policy::default(), true);
+        assert_eq!(pending.identity, [source::TAGS]);
+        assert_eq!(checks_run(&outcome), CHECKS.len());
+        assert_eq!(counted(&outcome), counted(&whole));
+    }
+
+    #[test]
+    fn a_lost_source_takes_its_own_part_and_the_good_news_and_no_more() {
+        let mut parts = empty_cluster();
+        parts.services = Default::default();
+        let failure =
+            Failure { category: FailureCategory::Unreachable, operation: "watch services".to_owned(), message: String::new() };
+        parts.services.fail(failure, clock::now());
+        let (outcome, pending) = judge(parts, &Policy::default(), true);
+        assert_eq!(pending.identity, [source::SERVICES]);
+        assert_eq!(checks_run(&outcome), CHECKS.len());
+        let counted = counted(&outcome);
+        assert!(!counted.is_empty() && counted.iter().all(|code| code.starts_with("NLB9")), "{counted:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! How does the daemon run, from its first log line to its last?
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +46,10 @@ impl Settings {
     /// The flags over the configuration file.
     pub fn new(args: &ServeArgs, config: Config) -> Self {
         let mut aws = AwsSettings {
-            region: args.aws_region.clone().or_else(|| config.aws.region.clone()),
-            endpoint_url: args.aws_endpoint_url.clone().or_else(|| config.aws.endpoint_url.clone()),
-            cluster_name: args.cluster_name.clone().or_else(|| config.cluster_name.clone()),
-            vpc_id: args.aws_vpc_id.clone().or_else(|| config.aws.vpc_id.clone()),
+            region: first_given(&args.aws_region, &config.aws.region),
+            endpoint_url: first_given(&args.aws_endpoint_url, &config.aws.endpoint_url),
+            cluster_name: first_given(&args.cluster_name, &config.cluster_name),
+            vpc_id: first_given(&args.aws_vpc_id, &config.aws.vpc_id),
             ..AwsSettings::default()
         };
         // A margin for the way of the answer: what is read in the same second as the hold-down ends does not count yet.
@@ -59,7 +60,7 @@ impl Settings {
         Self {
             aws,
             kube: KubeSettings {
-                context: args.kube_context.clone().or_else(|| config.kubernetes.context.clone()),
+                context: first_given(&args.kube_context, &config.kubernetes.context),
                 ..KubeSettings::default()
             },
             config,
@@ -75,10 +76,20 @@ impl Settings {
     }
 }
 
-/// Runs the daemon until `end`; then finishes the scrapes in flight.
-pub(super) async fn serve(settings: Settings, end: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// The flag, else the file's value. An empty text is none: a template that leaves a variable empty means to leave it out.
+fn first_given(flag: &Option<String>, file: &Option<String>) -> Option<String> {
+    [flag, file].into_iter().flatten().find(|text| !text.is_empty()).cloned()
+}
+
+/// Runs the daemon until `end`; then finishes the scrapes in flight. `listening` hears where it listens, once it does.
+pub(super) async fn serve(
+    settings: Settings,
+    listening: impl FnOnce(&[SocketAddr]),
+    end: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     tracing::info!(version = version::VERSION, revision = version::REVISION, rustc = version::RUSTC, "Starting eks-nlb-exporter");
     let bound = bind(&settings.web).await?;
+    listening(&bound.local_addrs());
     let own = OwnMetrics::new();
     let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::from(&settings.web));
     let readiness = Arc::new(Readiness::pending(["first picture"]));
@@ -112,11 +123,17 @@ pub(super) async fn serve(settings: Settings, end: impl Future<Output = ()>) -> 
 
 /// Watches the cluster, and looks for a way to it as long as there is none.
 async fn watch_kubernetes(settings: KubeSettings, store: Store, observer: Arc<dyn CallObserver>) {
+    let mut said = String::new();
     loop {
         match kube::client(&settings).await {
             Ok(client) => kube::run(client, settings.clone(), store.clone(), Arc::clone(&observer)).await,
             Err(error) => {
-                tracing::warn!(error = %error, category = %error.category(), "no way to the Kubernetes API server");
+                // Once a reason, not with every look.
+                let why = error.to_string();
+                if why != said {
+                    tracing::warn!(error = why, category = %error.category(), "no way to the Kubernetes API server; looking again and again");
+                    said = why;
+                }
                 kube::unreachable(&store, &error);
             }
         }
@@ -133,5 +150,23 @@ pub(super) async fn end_requested() {
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: finishing scrapes in flight"),
         _ = interrupt.recv() => tracing::info!("SIGINT: finishing scrapes in flight"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_an_empty_one_does_not() {
+        let mut config = Config { cluster_name: Some("file".to_owned()), ..Config::default() };
+        config.aws.region = Some(String::new());
+        let settings = |arguments: &[&str]| Settings::new(&Cli::try_parse_from(arguments).unwrap().serve, config.clone());
+        assert_eq!(settings(&["x", "--cluster-name", "flag"]).aws.cluster_name.as_deref(), Some("flag"));
+        assert_eq!(settings(&["x", "--cluster-name", ""]).aws.cluster_name.as_deref(), Some("file"));
+        assert_eq!(settings(&["x"]).aws.region, None);
     }
 }

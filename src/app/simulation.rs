@@ -1,6 +1,7 @@
 //! How do the simulated endpoints run, alone or under the daemon?
 
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -27,12 +28,20 @@ pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) 
         settings.aws.intervals.after_hold_down = Duration::from_secs(17);
     }
     settings.kube.url = Some(simulator.kube_url.parse().context("the simulated API server's URL")?);
-    for address in &settings.web.listen_addresses {
-        let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.clone() };
-        narrate(&format!("Look at http://{address}/ and http://{address}{}; Ctrl-C ends it.", settings.web.telemetry_path));
-    }
-    simulator.play(narrate);
-    serve(settings, end_requested()).await
+    let path = settings.web.telemetry_path.clone();
+    let listening = |addresses: &[SocketAddr]| {
+        for address in addresses {
+            let address = reachable(*address);
+            narrate(&format!("Look at http://{address}/ and http://{address}{path}; Ctrl-C ends it."));
+        }
+        simulator.play(narrate);
+    };
+    serve(settings, listening, end_requested()).await
+}
+
+/// Where a browser on this machine finds who listens on that address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, address.port()).into() } else { address }
 }
 
 /// The endpoints alone.
@@ -54,4 +63,16 @@ pub(super) async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
 fn narrate(line: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_every_interface_is_told_as_loopback() {
+        for (listening, told) in [("[::]:80", "127.0.0.1:80"), ("0.0.0.0:80", "127.0.0.1:80"), ("10.0.0.1:80", "10.0.0.1:80")] {
+            assert_eq!(reachable(listening.parse().unwrap()).to_string(), told);
+        }
+    }
 }

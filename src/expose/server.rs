@@ -18,7 +18,7 @@ pub use crate::expose::routes::{Reload, Sources, WebState};
 /// How the web side is set up: the `--web.*` flags.
 #[derive(Debug, Clone)]
 pub struct WebSettings {
-    /// Where to listen: `:9777` (every address), `0.0.0.0:9777`, `[::1]:9777`, `localhost:9777`.
+    /// Where to listen: `:10669` (every address), `0.0.0.0:10669`, `[::1]:10669`, `localhost:10669`.
     pub listen_addresses: Vec<String>,
     /// The path of the metrics.
     pub telemetry_path: String,
@@ -40,7 +40,7 @@ pub struct WebSettings {
 impl Default for WebSettings {
     fn default() -> Self {
         Self {
-            listen_addresses: vec![":9777".to_owned()],
+            listen_addresses: vec![":10669".to_owned()],
             telemetry_path: "/metrics".to_owned(),
             max_requests: 40,
             disable_exporter_metrics: false,

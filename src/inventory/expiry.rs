@@ -57,20 +57,17 @@ pub(super) fn forget_stale(parts: &mut Parts, now: Timestamp, expiry: Expiry) {
     );
 }
 
-fn is_stale<T>(part: &Part<T>, oldest: Timestamp) -> bool {
-    part.value.is_some() && part.fetched_at.is_some_and(|at| at < oldest)
-}
-
 fn forget_one<T>(part: &mut Part<T>, oldest: Timestamp) {
-    if is_stale(part, oldest) {
+    if part.is_stale(oldest) {
         part.value = None;
         part.fetched_at = None;
+        part.arrived_at = None;
     }
 }
 
 fn forget_resources<K: Ord + Clone, T>(parts: &mut PerResource<K, T>, oldest: Timestamp) {
     // Looked for first, so that the usual case copies nothing.
-    if parts.values().any(|part| is_stale(part, oldest)) {
+    if parts.values().any(|part| part.is_stale(oldest)) {
         let kept: &mut BTreeMap<K, Part<T>> = Arc::make_mut(parts);
         kept.values_mut().for_each(|part| forget_one(part, oldest));
     }

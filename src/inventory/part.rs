@@ -96,6 +96,9 @@ pub struct Part<T> {
     /// When `value` was last complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched_at: Option<Timestamp>,
+    /// When pages of a list that never was complete last arrived; `None` once it was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_at: Option<Timestamp>,
     /// When it was last tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempted_at: Option<Timestamp>,
@@ -110,7 +113,7 @@ fn none<T>() -> Option<Arc<T>> {
 
 impl<T> Default for Part<T> {
     fn default() -> Self {
-        Self { value: None, fetched_at: None, attempted_at: None, failure: None }
+        Self { value: None, fetched_at: None, arrived_at: None, attempted_at: None, failure: None }
     }
 }
 
@@ -119,6 +122,7 @@ impl<T> Clone for Part<T> {
         Self {
             value: self.value.as_ref().map(Arc::clone),
             fetched_at: self.fetched_at,
+            arrived_at: self.arrived_at,
             attempted_at: self.attempted_at,
             failure: self.failure.as_ref().map(Arc::clone),
         }
@@ -128,7 +132,7 @@ impl<T> Clone for Part<T> {
 impl<T> Part<T> {
     /// A part fetched completely at `now`.
     pub fn fetched(value: T, now: Timestamp) -> Self {
-        Self { value: Some(Arc::new(value)), fetched_at: Some(now), attempted_at: Some(now), failure: None }
+        Self { value: Some(Arc::new(value)), fetched_at: Some(now), arrived_at: None, attempted_at: Some(now), failure: None }
     }
 
     /// Takes a complete new value.
@@ -157,6 +161,11 @@ impl<T> Part<T> {
         self.fetched_at.filter(|at| *at >= oldest).and(self.value.as_deref())
     }
 
+    /// Whether there is a value, and even the newest of it is older than `oldest`.
+    pub(super) fn is_stale(&self, oldest: Timestamp) -> bool {
+        self.value.is_some() && self.fetched_at.or(self.arrived_at).is_some_and(|at| at < oldest)
+    }
+
     /// Whether the last try succeeded; `None` before the first try.
     pub fn up(&self) -> Option<bool> {
         self.attempted_at.map(|_| self.failure.is_none())
@@ -169,6 +178,7 @@ impl<K: Ord + Clone, V: Clone> Part<BTreeMap<K, V>> {
         let value = self.value.get_or_insert_with(Arc::default);
         if !arrived.is_empty() {
             Arc::make_mut(value).extend(arrived);
+            self.arrived_at = self.fetched_at.is_none().then_some(now);
         }
         self.fail(failure, now);
     }

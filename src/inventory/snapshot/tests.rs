@@ -249,3 +249,21 @@ fn a_value_vanishes_after_its_staleness_and_not_before() {
     assert!(tags_at(100 + 2700));
     assert!(!tags_at(100 + 2701));
 }
+
+#[test]
+fn what_arrived_of_a_list_that_never_was_complete_vanishes_too() {
+    let failure = || crate::inventory::part::Failure {
+        category: crate::inventory::part::FailureCategory::Throttled,
+        operation: "ec2:DescribeSubnets".into(),
+        message: String::new(),
+    };
+    let mut parts = world();
+    let one = load_balancer(LB);
+    parts.load_balancers = Part::default();
+    parts.load_balancers.incomplete(BTreeMap::from([(one.id.clone(), Arc::new(one))]), failure(), at(100));
+    // A try that brings nothing makes it no younger.
+    parts.load_balancers.incomplete(BTreeMap::new(), failure(), at(1000));
+    let known_at = |second| Snapshot::join(parts.clone(), at(second), expiry()).parts.load_balancers.value.is_some();
+    assert!(known_at(100 + 1800));
+    assert!(!known_at(100 + 1801));
+}

@@ -139,7 +139,17 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
 }
 
-fn cut(mut message: String) -> String {
+/// A denial names whom it was denied to, down to the session, and EC2 adds an encoded explanation. Messages reach the log and
+/// pages that anybody may read who reaches the port: neither is for them, and which action is wanting is said without.
+fn without_caller(message: &str) -> String {
+    let message = message.split("Encoded authorization failure message").next().unwrap_or_default().trim_end();
+    let is_caller = |word: &str| word.starts_with("arn:") && word.split(':').nth(2).is_some_and(|of| of == "sts" || of == "iam");
+    let words = message.split(' ').map(|word| if is_caller(word) { "(the exporter's role)" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn cut(message: String) -> String {
+    let mut message = without_caller(&message);
     if message.len() > LONGEST_MESSAGE {
         let end = (0..=LONGEST_MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
         message.truncate(end);
@@ -207,6 +217,21 @@ mod tests {
     #[test]
     fn a_denial_names_the_action_and_keeps_aws_words() {
         assert_eq!(service_error(Some("AccessDenied"), 403).to_string(), "ec2:X: denied (AccessDenied: words)",);
+    }
+
+    #[test]
+    fn a_denial_does_not_name_the_caller() {
+        let message = "User: arn:aws:sts::111122223333:assumed-role/exporter/i-1 is not authorized to perform: \
+                       elasticloadbalancing:DescribeTags because no identity-based policy allows it";
+        assert_eq!(
+            cut(message.to_owned()),
+            "User: (the exporter's role) is not authorized to perform: elasticloadbalancing:DescribeTags because no \
+             identity-based policy allows it"
+        );
+        let message = "You are not authorized to perform this operation. Encoded authorization failure message: aGVsbG8";
+        assert_eq!(cut(message.to_owned()), "You are not authorized to perform this operation.");
+        let resource = "Target groups 'arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/web/1' not found";
+        assert_eq!(cut(resource.to_owned()), resource);
     }
 
     #[test]

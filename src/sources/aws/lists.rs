@@ -121,6 +121,10 @@ where
             Reach::Vpc => Some(known_vpc(&mut common, list.source, &list.action).await),
         };
         let fetched = fetch(vpc).await;
+        // The cluster turned out to be in another VPC meanwhile: this answer is about the one before.
+        if list.reach != Reach::Region && common.vpc.has_changed().unwrap_or(false) {
+            continue;
+        }
         let oddities = fetched.oddities;
         for _ in 0..oddities.values + oddities.objects {
             common.observer.unknown_value(list.source);

@@ -18,7 +18,7 @@ use super::settings::{AwsSettings, Intervals};
 use crate::clock;
 use crate::inventory::ids::VpcId;
 use crate::inventory::membership::provenance;
-use crate::inventory::part::{Failure, FailureCategory};
+use crate::inventory::part::{Failure, FailureCategory, Part};
 use crate::inventory::parts::{Parts, source};
 use crate::sources::schedule::{Urgency, jittered, random, retry_after};
 use crate::sources::store::Store;
@@ -82,7 +82,12 @@ pub(crate) async fn keep(settings: Arc<AwsSettings>, store: Store, vpc: watch::S
         let id = vpc_id(&settings, &parts).or_else(|| parts.scope.vpc_id.clone());
         if (&name, &id) != (&parts.scope.cluster_name, &parts.scope.vpc_id) {
             tracing::info!(cluster_name = name.as_deref(), vpc_id = id.as_ref().map(VpcId::as_str), "the scope");
-            store.update(|parts| (parts.scope.cluster_name, parts.scope.vpc_id) = (name, id.clone()));
+            store.update(|parts| {
+                if parts.scope.vpc_id.is_some() && parts.scope.vpc_id != id {
+                    forget_vpc(parts);
+                }
+                (parts.scope.cluster_name, parts.scope.vpc_id) = (name, id.clone());
+            });
         }
         vpc.send_if_modified(|known| {
             let differs = *known != id;
@@ -96,6 +101,16 @@ pub(crate) async fn keep(settings: Arc<AwsSettings>, store: Store, vpc: watch::S
             return;
         }
     }
+}
+
+/// Forgets what was read of another VPC: its subnets are not this one's, and this one's security groups came without their
+/// rules, which must not read as having none.
+fn forget_vpc(parts: &mut Parts) {
+    parts.subnets = Part::default();
+    parts.route_tables = Part::default();
+    parts.vpcs = Part::default();
+    parts.security_groups = Part::default();
+    parts.network_interfaces = Part::default();
 }
 
 /// What was looked for when there is no VPC.
@@ -161,7 +176,6 @@ mod tests {
     use super::*;
     use crate::inventory::aws::{Attachment, IpAddressType, LoadBalancer, LoadBalancerState, NetworkInterface, Scheme};
     use crate::inventory::kube::{ConditionStatus, ControllerDeployment, Node};
-    use crate::inventory::part::Part;
     use jiff::Timestamp;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -229,6 +243,29 @@ mod tests {
         settings.cluster_name = Some("set".into());
         assert_eq!(vpc_id(&settings, &parts), Some("vpc-set".into()));
         assert_eq!(cluster_name(&settings, &parts).as_deref(), Some("set"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_vpc_takes_what_was_read_of_the_one_before_with_it() {
+        let mut parts = parts();
+        parts.scope.vpc_id = Some("vpc-1".into());
+        parts.security_groups = Part::fetched(BTreeMap::new(), NOW);
+        parts.subnets = Part::fetched(BTreeMap::new(), NOW);
+        parts.addresses = Part::fetched(BTreeMap::new(), NOW);
+        let store = Store::new(parts);
+        let (sender, mut vpc) = watch::channel(Some(VpcId::from("vpc-1")));
+        let keeping = tokio::spawn(keep(Arc::new(AwsSettings::default()), store.clone(), sender));
+        tokio::time::sleep(Intervals::default().debounce).await;
+        assert!(store.read().security_groups.complete().is_some(), "nothing has changed");
+        let flagged = BTreeMap::from([controller("a", &[("aws-vpc-id", "vpc-2")])]);
+        store.update(|parts| parts.controllers = Part::fetched(flagged, NOW));
+        vpc.wait_for(|vpc| *vpc == Some("vpc-2".into())).await.unwrap();
+        let parts = store.read();
+        assert_eq!(parts.scope.vpc_id, Some("vpc-2".into()));
+        assert!(parts.security_groups.get().is_none(), "its groups came without their rules");
+        assert!(parts.subnets.get().is_none());
+        assert!(parts.addresses.complete().is_some(), "the Region's stay");
+        keeping.abort();
     }
 
     #[test]

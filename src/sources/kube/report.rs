@@ -50,6 +50,8 @@ pub(super) struct Member {
     failure: Option<Arc<Failure>>,
     missing: u64,
     absent: bool,
+    /// Since it last succeeded it was denied. An API server that cannot be reached for a moment does not unsay that.
+    refused: bool,
 }
 
 /// The watches of one source.
@@ -99,6 +101,7 @@ impl Report {
             member.complete_at = Some(now);
             member.attempted_at = Some(now);
             member.failure = None;
+            member.refused = false;
             member.absent = false;
             member.missing = missing;
         });
@@ -110,6 +113,7 @@ impl Report {
             member.complete_at = Some(now);
             member.attempted_at = Some(now);
             member.failure = None;
+            member.refused = false;
             member.absent = true;
             member.missing = 0;
         });
@@ -122,6 +126,7 @@ impl Report {
         self.publish(None, |member| {
             news = member.failure.as_ref().is_none_or(|before| before.category != category);
             member.attempted_at = Some(now);
+            member.refused |= category == FailureCategory::Denied;
             member.failure = Some(Arc::new(failure));
         });
         news
@@ -164,9 +169,7 @@ impl Report {
 fn add_up(members: &[Member]) -> (Stamp, SourceStatus) {
     let awake = || members.iter().filter(|member| !member.dormant);
     let failure = awake().find_map(|member| member.failure.as_ref()).map(Arc::clone);
-    let denied = |member: &Member| {
-        member.failure.as_ref().is_some_and(|failure| failure.category == FailureCategory::Denied) && member.complete_at.is_none()
-    };
+    let denied = |member: &Member| member.refused && member.complete_at.is_none();
     // `None` sorts first: one watch that never was complete makes the source incomplete.
     let fetched_at =
         awake().filter(|member| !(member.optional && denied(member))).map(|member| member.complete_at).min().flatten();
@@ -250,5 +253,18 @@ mod tests {
         assert!(status(&store).failure.is_some());
         first.failed(failure(FailureCategory::Denied), at(20));
         assert_eq!(store.read().target_group_bindings.fetched_at, Some(at(10)));
+    }
+
+    #[test]
+    fn an_optional_kind_that_is_denied_holds_nothing_up_while_the_server_is_away_either() {
+        let (store, [own, optional]) = bindings();
+        own.succeeded(None, 0, at(1));
+        optional.failed(failure(FailureCategory::Denied), at(1));
+        own.failed(failure(FailureCategory::Unreachable), at(2));
+        optional.failed(failure(FailureCategory::Unreachable), at(2));
+        assert_eq!(store.read().target_group_bindings.fetched_at, Some(at(1)), "what was complete stays so, with its age");
+        optional.succeeded(None, 0, at(3));
+        optional.failed(failure(FailureCategory::Unreachable), at(4));
+        assert_eq!(store.read().target_group_bindings.fetched_at, Some(at(1)));
     }
 }

@@ -239,7 +239,12 @@ impl<S: Subject> Watching<'_, S> {
 
     fn complain(&self, name: &ObjectName, error: &Undecodable) {
         self.context.observer.unknown_value(self.report.source());
-        tracing::warn!(source = self.report.source(), object = %name, error = error.0, "cannot read an object, it is left out");
+        // Said once an object, and not with each heartbeat or list in which it is still the same.
+        if self.unreadable.contains(name) {
+            tracing::debug!(source = self.report.source(), object = %name, error = error.0, "still cannot read an object");
+        } else {
+            tracing::warn!(source = self.report.source(), object = %name, error = error.0, "cannot read an object, it is left out");
+        }
     }
 
     fn flush_soon(&mut self) {
@@ -267,7 +272,11 @@ impl<S: Subject> Watching<'_, S> {
         let anew = match trouble(&self.operation, error) {
             // Only the stream itself knows to list again where the watch told it; where opening the watch failed it would
             // go on asking for the version that is forgotten.
-            Trouble::Gone => true,
+            Trouble::Gone => {
+                self.listing = None;
+                sleep(self.backoff.forgotten(instant)).await;
+                return true;
+            }
             Trouble::Failed(failure) if failure.category == FailureCategory::NotFound && self.may_be_absent => {
                 self.kind_is_absent(instant, failure);
                 self.complete = false;
