@@ -96,6 +96,11 @@ fn main() -> anyhow::Result<()> {
             ),
             "≤ 250 ms",
         );
+        if !rows {
+            for (check, took) in by_check(&picture) {
+                println!("  {check}: {:.1} ms", took.as_secs_f64() * 1e3);
+            }
+        }
     }
     say("series of the picture; those per target", &series(&picture), "≤ 100,000 without per-target ones");
     say(
@@ -124,6 +129,13 @@ fn check(large: &Gathered, picture: &Snapshot) -> (Vec<String>, Vec<String>) {
 fn judge(picture: &Snapshot) -> Outcome {
     let started = Instant::now();
     checks::run_all(picture, &Policy::default(), picture.taken_at, || started.elapsed())
+}
+
+/// The median time of each check, for whoever looks for what to make faster.
+fn by_check(picture: &Snapshot) -> Vec<(&'static str, Duration)> {
+    let outcomes: Vec<Outcome> = (0..9).map(|_| judge(picture)).collect();
+    let of = |at: usize| outcomes.iter().map(|outcome| outcome.runs[at].duration).collect::<Vec<_>>();
+    outcomes[0].runs.iter().enumerate().map(|(at, run)| (run.check, quantile(&of(at), 0.5))).collect()
 }
 
 fn series(picture: &Snapshot) -> String {
