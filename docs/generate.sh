@@ -31,7 +31,7 @@ PY
 "$exporter" metrics | between README.md metrics >"$work/README.1"
 cp README.md "$work/README.old"
 cp "$work/README.1" "$work/README.md"
-{ echo '```text'; "$exporter" serve --help | sed 's/ *$//'; echo '```'; } >"$work/flags"
+{ echo '```text'; COLUMNS=120 "$exporter" serve -h | sed 's/ *$//'; echo '```'; } >"$work/flags"
 (cd "$work" && between README.md flags <flags >README.2)
 
 status=0

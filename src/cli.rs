@@ -48,6 +48,7 @@ pub struct ServeArgs {
         value_name = "ADDRESS",
         default_value = ":10669",
         env = "EKS_NLB_WEB_LISTEN_ADDRESS",
+        hide_env_values = true,
         value_delimiter = ','
     )]
     pub listen_addresses: Vec<String>,
@@ -62,33 +63,39 @@ pub struct ServeArgs {
     pub disable_exporter_metrics: bool,
 
     /// Configuration file (YAML).
-    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE")]
+    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
     pub config_file: Option<PathBuf>,
     /// Read the configuration, say whether it is good, and exit.
     #[arg(long = "config.check")]
     pub config_check: bool,
 
     /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
-    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME")]
+    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME", hide_env_values = true)]
     pub cluster_name: Option<String>,
     /// AWS Region; else AWS_REGION, the profile, or instance metadata.
-    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION")]
+    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
     pub aws_region: Option<String>,
     /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
-    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL")]
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true)]
     pub aws_endpoint_url: Option<String>,
     /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
-    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID")]
+    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
     pub aws_vpc_id: Option<String>,
     /// Context of the kubeconfig; inside a cluster the service account is used.
-    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT")]
+    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
     pub kube_context: Option<String>,
 
     /// How much to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "EKS_NLB_LOG_LEVEL")]
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
     pub log_level: LogLevel,
     /// How to write the log; it goes to standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", env = "EKS_NLB_LOG_FORMAT")]
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        env = "EKS_NLB_LOG_FORMAT",
+        hide_env_values = true
+    )]
     pub log_format: LogFormat,
 }
 

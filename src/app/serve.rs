@@ -51,6 +51,8 @@ impl Settings {
             vpc_id: args.aws_vpc_id.clone().or_else(|| config.aws.vpc_id.clone()),
             ..AwsSettings::default()
         };
+        // A margin for the way of the answer: what is read in the same second as the hold-down ends does not count yet.
+        aws.intervals.after_hold_down = Duration::from_secs(config.policy.drift_hold_down_seconds.saturating_add(10));
         for (service, rate) in &config.aws.requests_per_second {
             aws.budgets.set_rate(service, *rate);
         }

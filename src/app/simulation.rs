@@ -1,6 +1,7 @@
 //! How do the simulated endpoints run, alone or under the daemon?
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -23,6 +24,7 @@ pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) 
         // What waits for minutes in a real cluster is to be seen within the demonstration's.
         settings.config.policy.drift_hold_down_seconds = 15;
         settings.config.policy.target_hold_down_seconds = 15;
+        settings.aws.intervals.after_hold_down = Duration::from_secs(17);
     }
     settings.kube.url = Some(simulator.kube_url.parse().context("the simulated API server's URL")?);
     for address in &settings.web.listen_addresses {

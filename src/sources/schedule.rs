@@ -29,6 +29,9 @@ pub(crate) enum Urgency {
     Routine,
 }
 
+/// More wishes than this for one key are not remembered apart.
+const MOST_REQUESTS: usize = 32;
+
 /// When which of many resources is asked about next.
 ///
 /// A scan per question: a few thousand keys, a few questions a second.
@@ -90,11 +93,12 @@ impl<K: Ord + Clone> Plan<K> {
 
     /// Asks for one more call at `at` (or as soon after as the budget allows), on top of the key's turn.
     pub(crate) fn request(&mut self, key: &K, at: Instant, urgency: Urgency) {
-        if let Some(entry) = self.entries.get_mut(key)
-            && !entry.requests.contains(&(at, urgency))
-        {
-            entry.requests.push((at, urgency));
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        // Somebody edits in a loop: the newest wish stands for those before it.
+        if entry.requests.len() >= MOST_REQUESTS {
+            entry.requests.pop();
         }
+        entry.requests.push((at, urgency));
     }
 
     /// The most urgent key that is due, and since when.
@@ -291,6 +295,21 @@ mod tests {
         assert_eq!(plan.take(later + seconds(2)), Some('b'));
         plan.done(&'b', later + seconds(122), Urgency::Routine);
         assert_eq!(plan.next_due(later + seconds(2)), Some(now + seconds(120)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_wished_for_in_a_loop_remembers_the_first_and_the_last_wish() {
+        let now = Instant::now();
+        let mut plan = plan(&['a'], now);
+        plan.done(&'a', now + seconds(9_999), Urgency::Routine);
+        for second in 1..1_000 {
+            plan.request(&'a', now + seconds(second), Urgency::Unsteady);
+        }
+        assert_eq!(plan.next_due(now), Some(now + seconds(1)));
+        let late = now + seconds(998);
+        plan.take(late).unwrap();
+        plan.done(&'a', now + seconds(9_999), Urgency::Routine);
+        assert_eq!(plan.next_due(late), Some(now + seconds(999)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -91,7 +91,7 @@ async fn a_denied_action_is_named_and_the_rest_lives() {
 
 #[tokio::test]
 async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
-    let setting = Setting::start(&["DescribeSubnets=truncate", "DescribeTargetHealth=truncate:0.5"]).await;
+    let setting = Setting::start(&["DescribeSubnets=truncate", "DescribeTargetHealth=truncate:0.3"]).await;
     let reason = |operation: &str| {
         format!(
             "aws_api_request_failures_total{{api_service=\"{}\",operation=\"{operation}\",reason=\"malformed\"}}",

@@ -11,6 +11,7 @@ mod exposition_text;
 mod faults;
 mod http;
 mod moto;
+mod movement;
 mod program;
 mod prometheus;
 mod recorded_world;

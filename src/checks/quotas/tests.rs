@@ -3,6 +3,7 @@ use super::CHECK;
 use crate::inventory::aws::{Address, QuotaOrigin, Target, TargetState, TargetType};
 use crate::inventory::ids::{NetworkInterfaceId, VpcId};
 use crate::inventory::part::Part;
+use crate::inventory::parts::source;
 use crate::inventory::quota::QUOTAS;
 use jiff::ToSpan;
 use std::sync::Arc;
@@ -76,6 +77,19 @@ fn every_usage_is_absent_while_its_list_is_incomplete() {
     assert_eq!(lb_usage(&world, TARGETS), None);
     assert_eq!(lb_usage(&world, LISTENERS), Some(1.0));
     assert_eq!(said.codes(), [""; 0]);
+}
+
+#[test]
+fn what_could_not_be_read_takes_its_place_or_leaves_the_usage_unknown() {
+    let mut world = World::healthy();
+    let before = usage(&world, "network_load_balancers").unwrap();
+    let sources = Arc::make_mut(&mut world.parts.sources);
+    for name in [source::LOAD_BALANCERS, source::SECURITY_GROUPS] {
+        sources.entry(name.into()).or_default().missing = 1;
+    }
+    assert_eq!(usage(&world, "network_load_balancers"), Some(before + 1.0));
+    assert_eq!(usage(&world, "security_groups"), None);
+    assert!(usage(&world, "subnets_per_vpc").is_some());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::Context;
 use super::fresh_since;
 use crate::inventory::aws::{Target, TargetState, TargetType};
 use crate::inventory::ids::TargetGroupId;
-use crate::inventory::parts::{List, Parts};
+use crate::inventory::parts::{List, Parts, source};
 use crate::inventory::snapshot::{ClusterLoadBalancer, ClusterTargetGroup, Snapshot};
 
 /// The use of one quota by one object.
@@ -28,31 +28,39 @@ pub(super) fn shared_usage(context: &Context<'_>) -> Vec<Usage> {
         usages.extend(used.map(|(used, fresh)| Usage { quota, used: used as f64, fresh }));
     };
     let now = context.now;
-    add("network_load_balancers", number(&parts.load_balancers, now, BTreeMap::len));
-    add("target_groups", number(&parts.target_groups, now, BTreeMap::len));
+    // What exists and could not be read takes its place all the same; of what kind it is, is known for these two only.
+    let unread = |name| parts.sources.get(name).map_or(0, |status| usize::try_from(status.missing).unwrap_or(usize::MAX));
+    add("network_load_balancers", number(&parts.load_balancers, now, |all| all.len() + unread(source::LOAD_BALANCERS)));
+    add("target_groups", number(&parts.target_groups, now, |all| all.len() + unread(source::TARGET_GROUPS)));
     if let Some(vpc) = parts.scope.vpc_id.as_ref().filter(|_| owns_vpc(parts) != Some(false)) {
-        let of_load_balancers = number(&parts.network_interfaces, now, |all| {
+        let of_load_balancers = read_whole(parts, source::NETWORK_INTERFACES, &parts.network_interfaces, now, |all| {
             all.values().filter(|interface| interface.of_network_load_balancer && interface.vpc_id == *vpc).count()
         });
         add("network_load_balancer_enis_per_vpc", of_load_balancers);
-        add("subnets_per_vpc", number(&parts.subnets, now, BTreeMap::len));
-        add("route_tables_per_vpc", number(&parts.route_tables, now, BTreeMap::len));
+        add("subnets_per_vpc", read_whole(parts, source::SUBNETS, &parts.subnets, now, BTreeMap::len));
+        add("route_tables_per_vpc", read_whole(parts, source::ROUTE_TABLES, &parts.route_tables, now, BTreeMap::len));
     }
     let account = parts.scope.account_id.as_deref();
-    let own_groups = number(&parts.security_groups, now, |all| {
+    let own_groups = read_whole(parts, source::SECURITY_GROUPS, &parts.security_groups, now, |all| {
         let is_own = |owner: &str| owner.is_empty() || account.is_none_or(|account| account == owner);
         all.values().filter(|group| is_own(&group.owner_id)).count()
     });
     add("security_groups", own_groups);
-    let fullest_zone = number(&parts.network_interfaces, now, |all| fullest(all.values().map(|interface| (&interface.zone, 1))));
+    let fullest_zone = read_whole(parts, source::NETWORK_INTERFACES, &parts.network_interfaces, now, |all| {
+        fullest(all.values().map(|interface| (&interface.zone, 1)))
+    });
     add("network_interfaces_per_availability_zone", fullest_zone);
-    let routes = number(&parts.route_tables, now, |all| all.values().map(|table| table.routes as usize).max().unwrap_or(0));
+    let routes = read_whole(parts, source::ROUTE_TABLES, &parts.route_tables, now, |all| {
+        all.values().map(|table| table.routes as usize).max().unwrap_or(0)
+    });
     add("routes_per_route_table", routes);
     // Absent without a load balancer: which ones are the cluster's is not known before their tags are.
     let groups_of_one = context.snapshot.load_balancers.values().map(|it| it.load_balancer.security_groups.len()).max();
     let groups_of_one = groups_of_one.filter(|_| parts.load_balancers.complete().is_some());
     add("security_groups_per_network_interface", groups_of_one.map(|used| (used, true)));
-    let own_addresses = number(&parts.addresses, now, |all| all.values().filter(|address| !address.service_managed).count());
+    let own_addresses = read_whole(parts, source::ADDRESSES, &parts.addresses, now, |all| {
+        all.values().filter(|address| !address.service_managed).count()
+    });
     add("elastic_ips", own_addresses);
     usages
 }
@@ -63,6 +71,17 @@ fn number<K, V>(
     count: impl Fn(&BTreeMap<K, std::sync::Arc<V>>) -> usize,
 ) -> Option<(usize, bool)> {
     Some((count(list.complete()?), list.fresh_since(fresh_since(now)).is_some()))
+}
+
+/// As `number`, but of a list in which nothing was unreadable: what that was is not known, and so neither is the count.
+fn read_whole<K, V>(
+    parts: &Parts,
+    name: &str,
+    list: &List<K, V>,
+    now: jiff::Timestamp,
+    count: impl Fn(&BTreeMap<K, std::sync::Arc<V>>) -> usize,
+) -> Option<(usize, bool)> {
+    parts.sources.get(name).is_none_or(|status| status.missing == 0).then(|| number(list, now, count))?
 }
 
 fn fullest<'a, K: Ord + 'a>(counted: impl Iterator<Item = (&'a K, usize)>) -> usize {

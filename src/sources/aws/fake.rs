@@ -92,6 +92,7 @@ impl Fake {
             debounce: intervals.debounce / 100,
             after_node_change: intervals.after_node_change / 100,
             after_service_change: intervals.after_service_change.map(|after| after / 100),
+            after_hold_down: intervals.after_hold_down / 100,
         };
         let mut settings = AwsSettings {
             region: Some("us-east-1".into()),

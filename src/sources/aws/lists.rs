@@ -109,6 +109,11 @@ where
 {
     let interval = ledger::interval(list.source, &common.intervals);
     let mut failures = 0;
+    if list.reach == Reach::RegionInDetailForVpc {
+        // Mostly it is known in a moment, and then nothing has to be fetched twice.
+        let known = common.vpc.wait_for(Option::is_some);
+        drop(tokio::time::timeout(common.intervals.retry / 5, known).await);
+    }
     loop {
         let vpc = match list.reach {
             Reach::Region => None,

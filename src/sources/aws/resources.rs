@@ -5,11 +5,14 @@
 //! to ask when it has one, so that what changed a moment ago goes first. Cost of one pass: a call per 20 ARNs for tags, per
 //! load balancer one for listeners and one for attributes, per target group one for attributes and one for health.
 
+mod again;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,11 +26,10 @@ use super::settings::Intervals;
 use super::steadiness::Steadiness;
 use crate::clock;
 use crate::inventory::aws::{Attributes, Listener, Tags, Target, TargetHealth};
-use crate::inventory::ids::{Arn, LoadBalancerId, ObjectName, TargetGroupId};
+use crate::inventory::ids::{Arn, LoadBalancerId, TargetGroupId};
 use crate::inventory::membership::Membership;
 use crate::inventory::part::Failure;
 use crate::inventory::parts::{Parts, source};
-use crate::inventory::snapshot::Owner;
 use crate::sources::schedule::{Cadence, Lane, Urgency, jittered, random};
 use crate::sources::store::Store;
 
@@ -51,6 +53,10 @@ pub(crate) struct Resources {
     seen: Parts,
     /// Groups of instances are already to be asked again because of a node.
     nodes_until: Option<Instant>,
+    /// Since when the controller leads, as last seen.
+    leading_since: Option<Timestamp>,
+    /// Load balancers whose hold-down has been thought of.
+    held: BTreeSet<LoadBalancerId>,
 }
 
 /// A call under way.
@@ -124,6 +130,8 @@ impl Resources {
             membership: Membership::default(),
             seen: Parts::default(),
             nodes_until: None,
+            leading_since: None,
+            held: BTreeSet::new(),
             started: Instant::now(),
             elb,
             store,
@@ -342,6 +350,7 @@ impl Resources {
             self.membership = Membership::of(&parts);
             self.look_at_members(now);
         }
+        self.read_after_hold_downs(&parts, now);
         if membership_differs || kubernetes_differs {
             let changes = self.picture.look(&parts, &self.membership);
             self.act_on(&changes, &parts, now);
@@ -378,10 +387,11 @@ impl Resources {
         let load_balancers = parts.load_balancers.get().into_iter().flatten().map(|(_, one)| &one.arn);
         let target_groups = parts.target_groups.get().into_iter().flatten().map(|(_, one)| &one.arn);
         let arns = load_balancers.chain(target_groups).map(|arn| (arn.clone(), arn.clone())).collect();
+        self.tags.set_resources(arns, Urgency::List, &self.store, now);
         if parts.load_balancers.complete().is_some() && parts.target_groups.complete().is_some() {
             self.tags.nothing_to_ask(clock::now());
+            self.tags.publish_to(&self.store);
         }
-        self.tags.set_resources(arns, Urgency::List, &self.store, now);
     }
 
     fn look_at_members(&mut self, now: Instant) {
@@ -436,27 +446,6 @@ impl Resources {
         }
         if !changes.services.is_empty() {
             self.ask_about_services(&changes.services, now);
-        }
-    }
-
-    /// Their settings are read again when the controller will have acted: else an edit would read as drift until the next
-    /// round.
-    fn ask_about_services(&mut self, services: &BTreeSet<ObjectName>, now: Instant) {
-        for after in self.intervals.after_service_change {
-            let (at, urgency) = (now + after, Urgency::Unsteady);
-            for (id, member) in &self.membership.load_balancers {
-                if matches!(&member.owner, Owner::Service(name) if services.contains(name)) {
-                    self.listeners.plan.request(id, at, urgency);
-                    self.load_balancer_attributes.plan.request(id, at, urgency);
-                    self.tags.plan.request(&member.load_balancer.arn, at, urgency);
-                }
-            }
-            for (id, member) in &self.membership.target_groups {
-                if member.stack.as_ref().is_some_and(|name| services.contains(name)) {
-                    self.target_group_attributes.plan.request(id, at, urgency);
-                    self.tags.plan.request(&member.target_group.arn, at, urgency);
-                }
-            }
         }
     }
 

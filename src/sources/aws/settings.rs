@@ -12,7 +12,7 @@ pub struct AwsSettings {
     pub endpoint_url: Option<String>,
     /// The cluster's name; `None`: the controller's own `--cluster-name`.
     pub cluster_name: Option<String>,
-    /// The cluster's VPC; `None`: see [`super::scope`].
+    /// The cluster's VPC; `None`: the controller's `--aws-vpc-id`, else that of the cluster's load balancers, else of its nodes.
     pub vpc_id: Option<String>,
     /// Fixed credentials, for a simulated AWS that accepts any; `None`: the credential chain.
     pub credentials: Option<FixedCredentials>,
@@ -142,6 +142,9 @@ pub struct Intervals {
     pub after_node_change: Duration,
     /// When listeners, attributes and tags are looked at after their Service changed: the controller takes a while.
     pub after_service_change: [Duration; 2],
+    /// When they are looked at once more: just after a difference begins to count as drift (`drift_hold_down_seconds` of
+    /// the policy), counted from the change, the load balancer's creation or the controller's start.
+    pub after_hold_down: Duration,
 }
 
 impl Default for Intervals {
@@ -163,6 +166,7 @@ impl Default for Intervals {
             debounce: Duration::from_millis(300),
             after_node_change: seconds(10),
             after_service_change: [seconds(20), seconds(200)],
+            after_hold_down: seconds(310),
         }
     }
 }

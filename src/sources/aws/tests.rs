@@ -286,7 +286,8 @@ async fn the_first_round_of_health_comes_before_settings_and_costs_the_least_pos
     settings.intervals = super::Intervals { debounce: Duration::from_millis(3), ..super::Intervals::default() };
     let running = run(&fake, settings, &store);
     let parts = until(&store, "attributes", |parts| {
-        succeeded(parts, source::TARGET_GROUP_ATTRIBUTES) && succeeded(parts, source::LISTENERS)
+        let sources = [source::TARGET_GROUP_ATTRIBUTES, source::LISTENERS, source::SECURITY_GROUPS, source::NETWORK_INTERFACES];
+        sources.iter().all(|name| succeeded(parts, name)) && succeeded(parts, source::SUBNETS)
     })
     .await;
     running.abort();
@@ -300,6 +301,9 @@ async fn the_first_round_of_health_comes_before_settings_and_costs_the_least_pos
     assert_eq!(fake.count("DescribeTargetHealth"), groups);
     assert_eq!(fake.count("DescribeTargetGroupAttributes"), groups);
     assert_eq!(fake.count("DescribeListeners"), balancers);
+    for once in ["DescribeSecurityGroups", "DescribeNetworkInterfaces", "DescribeSubnets", "DescribeLoadBalancers"] {
+        assert_eq!(fake.count(once), 1, "{once}");
+    }
     assert!(fake.count("DescribeTags") <= 2, "{balancers} and {groups} in batches of 20");
 }
 

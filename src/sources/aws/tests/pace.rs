@@ -110,7 +110,7 @@ async fn an_hour_of_a_steady_cluster_costs_what_the_plan_says() {
     for (action, least, most) in [
         ("DescribeLoadBalancers", 57, 64),
         ("DescribeTargetGroups", 57, 64),
-        ("DescribeTags", 7, 10),
+        ("DescribeTags", 6, 10),
         ("DescribeListeners", 20, 45),
         ("DescribeLoadBalancerAttributes", 1, 40),
         ("DescribeTargetGroupAttributes", 1, 40),
