@@ -123,6 +123,18 @@ print(f"{made:,} of {least:,} = {made / least:.3f} × (all services: {counted['t
 PY
 row "Elastic Load Balancing calls of one full pass, against the arithmetic minimum" "$(cat "$work/calls")" "≤ 1.05 ×"
 
+# --- at rest: what the samples of a running daemon and the pictures of them cost
+say 'at rest'
+# One scrape, so that pictures are rendered, and time for the picture of the full pass.
+curl -s -H 'Accept-Encoding: gzip' -o /dev/null "$url/metrics"
+sleep 8
+cpu() { awk '{print $14 + $15}' "/proc/$daemon_pid/stat"; }
+calls() { curl -s "$aws_url/__simulator/calls" | python3 -c 'import json, sys; print(json.load(sys.stdin)["total"])'; }
+cpu_before=$(cpu) calls_before=$(calls) seconds=30
+sleep "$seconds"
+row "CPU of the daemon at rest, world L" \
+  "$(python3 -c "print(f'{($(cpu) - $cpu_before) / $(getconf CLK_TCK) / $seconds:.0%} of a core at {($(calls) - $calls_before) / $seconds:.0f} calls a second')")" ""
+
 # --- scrapes: 8 clients, gzip, beside nginx serving the same bytes
 say 'scrapes'
 curl -s -H 'Accept-Encoding: gzip' -o "$work/metrics" "$url/metrics"
