@@ -33,7 +33,7 @@ static LOAD_BALANCER_INFO: FamilyDescription = FamilyDescription {
 };
 static LOAD_BALANCER_STATE: FamilyDescription = FamilyDescription {
     name: "load_balancer_state",
-    help: "Whether the load balancer is in this state (State.Code of DescribeLoadBalancers).",
+    help: "Whether the load balancer is in this state (State.Code of DescribeLoadBalancers); other stands for a code this program does not know and has a series only then.",
     kind: FamilyKind::StateSet,
     labels: &["load_balancer", "state"],
 };
@@ -51,7 +51,7 @@ static TARGET_GROUP_INFO: FamilyDescription = FamilyDescription {
 };
 static TARGET_GROUP_WEIGHT: FamilyDescription = FamilyDescription {
     name: "target_group_weight",
-    help: "Weight with which a listener forwards to the target group (DefaultActions of DescribeListeners); 1 for the only one.",
+    help: "Weight with which a listener forwards to the target group (DefaultActions of DescribeListeners); absent for the only group of a listener, unless its weight is 0.",
     kind: FamilyKind::Gauge,
     labels: &["load_balancer", "listener_port", "target_group"],
 };
@@ -153,7 +153,9 @@ fn load_balancers(snapshot: &Snapshot, report: &mut Report) {
             1.0,
         );
         let mut states = report.family(&LOAD_BALANCER_STATE);
-        for state in LoadBalancerState::ALL {
+        // A word of ours for what AWS may add one day: a thousand zeros of it would tell nobody anything.
+        let known = |state: &&LoadBalancerState| **state != LoadBalancerState::Other || lb.state == LoadBalancerState::Other;
+        for state in LoadBalancerState::ALL.iter().filter(known) {
             states.sample([id.into(), state.as_str().into()], f64::from(u8::from(*state == lb.state)));
         }
         if let Some(created_at) = lb.created_at {
@@ -207,6 +209,7 @@ fn target_groups(snapshot: &Snapshot, report: &mut Report) {
         // A port has one listener; should AWS ever answer two, a series must not come twice.
         let forwards: BTreeMap<_, _> = listeners
             .iter()
+            .filter(|listener| listener.forwards.len() > 1 || listener.forwards.iter().any(|only| only.weight == 0))
             .flat_map(|listener| listener.forwards.iter().map(|to| ((listener.port, &to.target_group), to.weight)))
             .collect();
         for ((port, target_group), weight) in forwards {

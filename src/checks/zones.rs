@@ -50,9 +50,10 @@ fn run(context: &Context<'_>, report: &mut Report) {
             report.family(&CROSS_ZONE).sample([id.into()], f64::from(u8::from(enabled)));
         }
         let Some(sampled) = Sampled::of(id, group, snapshot) else { continue };
-        let backing = Backing::of(group, snapshot, nodes.as_ref());
-        write_failing(report, &sampled, &backing, snapshot);
-        let Some(zones) = Zones::of(&sampled, &backing, snapshot, hold_down) else { continue };
+        // What stands behind a group is asked of its unhealthy targets only, and most groups have none.
+        let backing = sampled.has_unhealthy().then(|| Backing::of(group, snapshot, nodes.as_ref()));
+        write_failing(report, &sampled, backing.as_ref(), snapshot);
+        let Some(zones) = Zones::of(&sampled, backing.as_ref(), snapshot, hold_down) else { continue };
         for (zone, counts) in &zones.counts {
             report
                 .family(&ZONE_TARGETS)
@@ -82,7 +83,8 @@ fn place(target: &Target, snapshot: &Snapshot) -> Place {
     snapshot.zone_of_target(target).map_or(Place::Unknown, Place::Zone)
 }
 
-fn write_failing(report: &mut Report, sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot) {
+fn write_failing(report: &mut Report, sampled: &Sampled<'_>, backing: Option<&Backing<'_>>, snapshot: &Snapshot) {
+    let Some(backing) = backing else { return };
     let mut counts: BTreeMap<Option<ZoneName>, usize> = BTreeMap::new();
     for target in sampled.targets {
         if let Standing::Failing { .. } = backing.standing(target, Duration::ZERO) {
@@ -118,7 +120,7 @@ struct Zones {
 
 impl Zones {
     /// Counts a group's targets by zone; `None` while a healthy one cannot be placed, since it could be in any of them.
-    fn of(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) -> Option<Self> {
+    fn of(sampled: &Sampled<'_>, backing: Option<&Backing<'_>>, snapshot: &Snapshot, hold_down: Duration) -> Option<Self> {
         let mut zones = Self { counts: BTreeMap::new(), healthy: sampled.count(TargetState::Healthy) };
         let load_balancer = sampled.group.load_balancer.as_ref().and_then(|id| snapshot.load_balancers.get(id));
         for enabled in load_balancer.into_iter().flat_map(|of| &of.load_balancer.zones) {
@@ -136,7 +138,7 @@ impl Zones {
             counts.healthy += usize::from(healthy);
             counts.other += usize::from(!healthy);
         }
-        for target in sampled.failing(backing, hold_down) {
+        for target in backing.into_iter().flat_map(|backing| sampled.failing(backing, hold_down)) {
             if let Place::Zone(zone) = place(target, snapshot) {
                 zones.counts.entry(zone).or_default().failing += 1;
             }

@@ -54,7 +54,7 @@ const OPERATIONS: &[(&str, &str, &str, &str)] = &[
     ("DescribeTargetHealth", "aws_target_health", "elasticloadbalancing", "target_group_targets"),
     ("DescribeTargetGroupAttributes", "aws_target_group_attributes", "elasticloadbalancing", "target_group_cross_zone_enabled"),
     ("DescribeLoadBalancerAttributes", "aws_load_balancer_attributes", "elasticloadbalancing", ""),
-    ("DescribeListeners", "aws_listeners", "elasticloadbalancing", "target_group_weight"),
+    ("DescribeListeners", "aws_listeners", "elasticloadbalancing", ""),
     ("DescribeTags", "aws_tags", "elasticloadbalancing", ""),
     ("DescribeSubnets", "aws_subnets", "ec2", "subnet_available_ip_addresses"),
     ("DescribeRouteTables", "aws_route_tables", "ec2", "subnet_route"),

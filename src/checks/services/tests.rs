@@ -5,6 +5,7 @@ use crate::checks::testing::{
     BORN, NOW, Said, ServiceBuilder, World, at, controller as deployment, fetched, insert, map, service,
 };
 use crate::controller::annotations::name;
+use crate::inventory::aws::Forward;
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::LeaderLease;
 use crate::inventory::part::Part;
@@ -34,20 +35,14 @@ fn a_healthy_world_is_told_without_a_finding() {
     );
     assert_eq!(
         said.family("load_balancer_state"),
-        [
-            "net/one/1,active 1",
-            "net/one/1,active_impaired 0",
-            "net/one/1,failed 0",
-            "net/one/1,other 0",
-            "net/one/1,provisioning 0"
-        ]
+        ["net/one/1,active 1", "net/one/1,active_impaired 0", "net/one/1,failed 0", "net/one/1,provisioning 0"]
     );
     assert_eq!(said.family("load_balancer_created_timestamp_seconds"), [format!("net/one/1 {}", BORN + 20)]);
     assert_eq!(
         said.family("target_group_info"),
         ["targetgroup/p80/1,net/one/1,arn:aws:elasticloadbalancing:us-east-1:1:targetgroup/p80/1,shop,web,80,ip,TCP 1"]
     );
-    assert_eq!(said.family("target_group_weight"), ["net/one/1,80,targetgroup/p80/1 1"]);
+    assert!(said.family("target_group_weight").is_empty(), "the only group of a listener gets everything");
     assert_eq!(said.family("service_info"), ["shop,web,aws-load-balancer-controller, 1"]);
     assert_eq!(said.family("service_created_timestamp_seconds"), [format!("shop,web {BORN}")]);
     assert_eq!(said.family("service_provisioned"), ["shop,web 1"]);
@@ -105,6 +100,33 @@ fn a_failed_or_impaired_load_balancer_is_found_and_others_are_not() {
         lb.state_reason = Some("no room".into());
     });
     assert_eq!(judge(&failed).findings(&LOAD_BALANCER_NOT_ACTIVE), ["load balancer net/one/1: Its state is failed: no room."]);
+}
+
+#[test]
+fn a_state_that_this_program_does_not_know_has_a_series_of_its_own_only_then() {
+    let world = World::of(&web()).load_balancer(|lb| lb.state = LoadBalancerState::Other);
+    let said = judge(&world).family("load_balancer_state");
+    assert_eq!((said.len(), said.contains(&"net/one/1,other 1".to_owned())), (LoadBalancerState::ALL.len(), true), "{said:?}");
+}
+
+#[test]
+fn weights_are_told_where_a_listener_has_a_choice_or_sends_nothing() {
+    let weights = |weights: &[(&str, u32)]| {
+        let world = World::of(&web()).with(|world| {
+            let listeners = Arc::make_mut(&mut world.parts.listeners).get_mut("net/one/1").unwrap();
+            let listener = &mut Arc::make_mut(listeners.value.as_mut().unwrap())[0];
+            let forward = |(group, weight): &(&str, u32)| Forward { target_group: (*group).into(), weight: *weight };
+            listener.forwards = weights.iter().map(forward).collect();
+        });
+        judge(&world).family("target_group_weight")
+    };
+    let (blue, green) = ("targetgroup/blue/1", "targetgroup/green/1");
+    assert_eq!(
+        weights(&[(blue, 1), (green, 0)]),
+        ["net/one/1,80,targetgroup/blue/1 1", "net/one/1,80,targetgroup/green/1 0"]
+    );
+    assert_eq!(weights(&[(blue, 1)]), [""; 0]);
+    assert_eq!(weights(&[(blue, 0)]), ["net/one/1,80,targetgroup/blue/1 0"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::nodes::Nodes;
+use super::verdict::is_unhealthy;
 use crate::inventory::aws::{IpFamily, Target, TargetState, TargetType};
 use crate::inventory::ids::NodeName;
 use crate::inventory::kube::{
@@ -162,7 +163,7 @@ impl<'a> Backing<'a> {
 
     /// How to take a target, given how long a change may take to reach AWS.
     pub(in crate::checks) fn standing(&self, target: &Target, hold_down: Duration) -> Standing {
-        if !matches!(target.state, TargetState::Unhealthy | TargetState::UnhealthyDraining) {
+        if !is_unhealthy(target) {
             return Standing::Fine;
         }
         // Somebody moved the traffic of this zone away on purpose.

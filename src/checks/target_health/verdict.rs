@@ -47,6 +47,11 @@ impl<'a> Sampled<'a> {
         self.targets.iter().filter(|target| target.state == state).count()
     }
 
+    /// Whether AWS calls any target unhealthy: only such a one can be failing.
+    pub(in crate::checks) fn has_unhealthy(&self) -> bool {
+        self.targets.iter().any(is_unhealthy)
+    }
+
     /// Whether clients can come to this group: a listener forwards to it with a weight, and its load balancer is up.
     ///
     /// While the listeners are not known, `LoadBalancerArns` says whether one forwards here; its weight is then taken for granted.
@@ -69,6 +74,11 @@ impl<'a> Sampled<'a> {
             Standing::Fine | Standing::Unknown => false,
         })
     }
+}
+
+/// What AWS calls unhealthy, leaving or not.
+pub(in crate::checks) fn is_unhealthy(target: &Target) -> bool {
+    matches!(target.state, TargetState::Unhealthy | TargetState::UnhealthyDraining)
 }
 
 /// Writes the findings of one group.
