@@ -6,8 +6,8 @@ CARGO_TARGET_DIR ?= $(HOME)/.cache/eks-nlb-exporter/target
 export CARGO_TARGET_DIR
 
 # Loopback must not go through a proxy.
-export NO_PROXY := 127.0.0.1,localhost,[::1]$(if $(NO_PROXY),$(comma)$(NO_PROXY))
 comma := ,
+export NO_PROXY := 127.0.0.1,localhost,[::1]$(if $(NO_PROXY),$(comma)$(NO_PROXY))
 
 TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
@@ -19,11 +19,11 @@ help: ## Say what there is.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: ## Run the daemon against a simulated cluster and AWS; no credentials needed.
-	$(CARGO) build --locked --quiet
+	$(CARGO) build --locked
 	$(EXPORTER) demo $(DEMO_FLAGS)
 
 test: peers ## Install the tests' peers where they are missing, and run every test.
-	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked
+	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
 peers: ## Install the programs the tests talk to: Prometheus, promtool, moto.
 	tests/peers.sh install
