@@ -28,6 +28,8 @@ pub(crate) struct Kind<K, V> {
     /// Failures in a row by resource, and the newest.
     failing: BTreeMap<K, u32>,
     failure: Option<Arc<Failure>>,
+    /// That nobody may ask, and since when that is known; what is new meanwhile will not be told anything else.
+    refusal: Option<(Arc<Failure>, Timestamp)>,
     /// AWS says they do not exist; the list will follow.
     gone: BTreeSet<K>,
     last_attempt: Option<Timestamp>,
@@ -46,6 +48,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             known: BTreeSet::new(),
             failing: BTreeMap::new(),
             failure: None,
+            refusal: None,
             gone: BTreeSet::new(),
             last_attempt: None,
             last_success: None,
@@ -69,6 +72,13 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             if !stale.is_empty() {
                 let resources = Arc::make_mut(resources);
                 stale.iter().for_each(|key| drop(resources.remove(key)));
+            }
+            if let Some((failure, at)) = &self.refusal {
+                let new: Vec<&K> = self.arns.keys().filter(|key| !resources.contains_key(*key)).collect();
+                if !new.is_empty() {
+                    let resources = Arc::make_mut(resources);
+                    new.into_iter().for_each(|key| resources.entry(key.clone()).or_default().fail((**failure).clone(), *at));
+                }
             }
             self.publish(parts);
         });
@@ -95,6 +105,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
     pub(crate) fn succeeded(&mut self, key: &K, value: V, due: Instant, store: &Store, now: Timestamp) {
         self.plan.done(key, due, Urgency::Routine);
         self.plan.resume();
+        self.refusal = None;
         if !self.plan.contains(key) {
             return;
         }
@@ -123,6 +134,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         self.last_attempt = Some(now);
         if failure.category == FailureCategory::NotFound {
             self.plan.resume();
+            self.refusal = None;
             self.lose(key, intervals, store, instant);
             return;
         }
@@ -138,6 +150,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         self.failure = Some(Arc::clone(&failure));
         let refused = matches!(failure.category, FailureCategory::Denied | FailureCategory::Expired);
         if refused {
+            self.refusal = Some((Arc::clone(&failure), now));
             self.plan.pause(instant + intervals.retry_refused);
         } else if failure.category == FailureCategory::Unreachable {
             self.plan.pause(instant + intervals.retry);

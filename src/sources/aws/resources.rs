@@ -182,9 +182,11 @@ impl Resources {
         }
     }
 
-    /// Settings wait until the first round of health is over: what serves comes before how it is set up.
+    /// Settings wait until it is known which groups there are and the first round of their health is over: what serves comes
+    /// before how it is set up.
     fn held_back(&self) -> bool {
-        !self.health.plan.first_round_over()
+        let groups_known = self.seen.target_groups.attempted_at.is_some() && self.tags.plan.first_round_over();
+        !groups_known || !self.health.plan.first_round_over()
     }
 
     /// The most urgent of everything but health: how urgent, since when, and which kind.
