@@ -35,6 +35,8 @@ pub(crate) struct Kind<K, V> {
     last_attempt: Option<Timestamp>,
     last_success: Option<Timestamp>,
     interval: Duration,
+    /// How urgent a turn of the round is, and a further try.
+    urgency: (Urgency, Urgency),
 }
 
 impl<K: Ord + Clone, V: Clone> Kind<K, V> {
@@ -53,7 +55,14 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             last_attempt: None,
             last_success: None,
             interval,
+            urgency: (Urgency::Routine, Urgency::First),
         }
+    }
+
+    /// Everything else depends on it: its rounds and further tries go before what was never known of other kinds.
+    pub(crate) fn leading(mut self) -> Self {
+        self.urgency = (Urgency::List, Urgency::List);
+        self
     }
 
     /// The resources it is responsible for from now on. What is not among them any more is forgotten, in the store as well.
@@ -90,8 +99,16 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
     }
 
     /// How often it means to refresh each of its resources.
-    pub(crate) fn set_interval(&mut self, interval: Duration) {
+    pub(crate) fn set_interval(&mut self, interval: Duration, now: Instant) {
+        if interval < self.interval {
+            self.plan.bring_forward(interval, now);
+        }
         self.interval = interval;
+    }
+
+    /// See [`Self::set_interval`].
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Everything of the kind was asked about and known at `now`: also when there is nothing to ask about.
@@ -103,7 +120,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
 
     /// An answer arrived. The next one is due at `due`.
     pub(crate) fn succeeded(&mut self, key: &K, value: V, due: Instant, store: &Store, now: Timestamp) {
-        self.plan.done(key, due, Urgency::Routine);
+        self.plan.done(key, due, self.urgency.0);
         self.plan.resume();
         self.refusal = None;
         if !self.plan.contains(key) {
@@ -141,7 +158,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         let row = self.failing.entry(key.clone()).or_default();
         *row += 1;
         let due = instant + retry_after(intervals.retry, *row, self.interval);
-        self.plan.done(key, due, Urgency::First);
+        self.plan.done(key, due, self.urgency.1);
         if !self.plan.contains(key) {
             self.failing.remove(key);
             return;
@@ -301,6 +318,8 @@ mod tests {
             assert_eq!(parts.tags[&Arn::from(name)].failure.as_ref().unwrap().category, FailureCategory::Denied);
         }
         assert!(kind.plan.take(now).is_none());
+        kind.set_resources(arns(&["a", "b", "c", "new"]), Urgency::List, &store, now);
+        assert!(store.read().tags[&Arn::from("new")].failure.is_some(), "what is new is not asked about either");
         assert!(kind.plan.take(now + Duration::from_secs(60)).is_some());
     }
 
