@@ -29,6 +29,9 @@ pub(crate) enum Urgency {
     Routine,
 }
 
+/// No turn is further off than this share of its interval: the longest that jitter makes it, and a little.
+const LATEST: f64 = 1.06;
+
 /// More wishes than this for one key are not remembered apart.
 const MOST_REQUESTS: usize = 32;
 
@@ -154,6 +157,15 @@ impl<K: Ord + Clone> Plan<K> {
             let taken_at = entry.taken_at.take();
             entry.requests.retain(|(at, _)| taken_at.is_none_or(|taken| *at > taken));
             (entry.due, entry.urgency, entry.tried) = (due, urgency, true);
+        }
+    }
+
+    /// The rounds became shorter: turns that lie further off than one of them are planned anew. What was put off while AWS
+    /// asked for room would else be asked so late that what is known of it is forgotten first.
+    pub(crate) fn bring_forward(&mut self, interval: Duration, now: Instant) {
+        let latest = now + interval.mul_f64(LATEST);
+        for entry in self.entries.values_mut().filter(|entry| entry.due > latest) {
+            entry.due = now + jittered(interval, random());
         }
     }
 
@@ -310,6 +322,18 @@ mod tests {
         plan.take(late).unwrap();
         plan.done(&'a', now + seconds(9_999), Urgency::Routine);
         assert_eq!(plan.next_due(late), Some(now + seconds(999)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_that_lie_too_far_off_are_brought_forward_and_the_others_stay() {
+        let now = Instant::now();
+        let mut plan = plan(&['a', 'b'], now);
+        plan.done(&'a', now + seconds(5_000), Urgency::Routine);
+        plan.done(&'b', now + seconds(100), Urgency::Routine);
+        plan.bring_forward(seconds(200), now);
+        assert_eq!(plan.next_due(now), Some(now + seconds(100)));
+        let later = now + seconds(211);
+        assert_eq!([plan.take(later), plan.take(later)], [Some('b'), Some('a')]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,11 +28,15 @@ pub(crate) struct Kind<K, V> {
     /// Failures in a row by resource, and the newest.
     failing: BTreeMap<K, u32>,
     failure: Option<Arc<Failure>>,
+    /// That nobody may ask, and since when that is known; what is new meanwhile will not be told anything else.
+    refusal: Option<(Arc<Failure>, Timestamp)>,
     /// AWS says they do not exist; the list will follow.
     gone: BTreeSet<K>,
     last_attempt: Option<Timestamp>,
     last_success: Option<Timestamp>,
     interval: Duration,
+    /// How urgent a turn of the round is, and a further try.
+    urgency: (Urgency, Urgency),
 }
 
 impl<K: Ord + Clone, V: Clone> Kind<K, V> {
@@ -46,11 +50,19 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             known: BTreeSet::new(),
             failing: BTreeMap::new(),
             failure: None,
+            refusal: None,
             gone: BTreeSet::new(),
             last_attempt: None,
             last_success: None,
             interval,
+            urgency: (Urgency::Routine, Urgency::First),
         }
+    }
+
+    /// Everything else depends on it: its rounds and further tries go before what was never known of other kinds.
+    pub(crate) fn leading(mut self) -> Self {
+        self.urgency = (Urgency::List, Urgency::List);
+        self
     }
 
     /// The resources it is responsible for from now on. What is not among them any more is forgotten, in the store as well.
@@ -70,6 +82,13 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
                 let resources = Arc::make_mut(resources);
                 stale.iter().for_each(|key| drop(resources.remove(key)));
             }
+            if let Some((failure, at)) = &self.refusal {
+                let new: Vec<&K> = self.arns.keys().filter(|key| !resources.contains_key(*key)).collect();
+                if !new.is_empty() {
+                    let resources = Arc::make_mut(resources);
+                    new.into_iter().for_each(|key| resources.entry(key.clone()).or_default().fail((**failure).clone(), *at));
+                }
+            }
             self.publish(parts);
         });
     }
@@ -80,8 +99,16 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
     }
 
     /// How often it means to refresh each of its resources.
-    pub(crate) fn set_interval(&mut self, interval: Duration) {
+    pub(crate) fn set_interval(&mut self, interval: Duration, now: Instant) {
+        if interval < self.interval {
+            self.plan.bring_forward(interval, now);
+        }
         self.interval = interval;
+    }
+
+    /// See [`Self::set_interval`].
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Everything of the kind was asked about and known at `now`: also when there is nothing to ask about.
@@ -93,8 +120,9 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
 
     /// An answer arrived. The next one is due at `due`.
     pub(crate) fn succeeded(&mut self, key: &K, value: V, due: Instant, store: &Store, now: Timestamp) {
-        self.plan.done(key, due, Urgency::Routine);
+        self.plan.done(key, due, self.urgency.0);
         self.plan.resume();
+        self.refusal = None;
         if !self.plan.contains(key) {
             return;
         }
@@ -123,13 +151,14 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         self.last_attempt = Some(now);
         if failure.category == FailureCategory::NotFound {
             self.plan.resume();
+            self.refusal = None;
             self.lose(key, intervals, store, instant);
             return;
         }
         let row = self.failing.entry(key.clone()).or_default();
         *row += 1;
         let due = instant + retry_after(intervals.retry, *row, self.interval);
-        self.plan.done(key, due, Urgency::First);
+        self.plan.done(key, due, self.urgency.1);
         if !self.plan.contains(key) {
             self.failing.remove(key);
             return;
@@ -138,6 +167,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         self.failure = Some(Arc::clone(&failure));
         let refused = matches!(failure.category, FailureCategory::Denied | FailureCategory::Expired);
         if refused {
+            self.refusal = Some((Arc::clone(&failure), now));
             self.plan.pause(instant + intervals.retry_refused);
         } else if failure.category == FailureCategory::Unreachable {
             self.plan.pause(instant + intervals.retry);
@@ -288,6 +318,8 @@ mod tests {
             assert_eq!(parts.tags[&Arn::from(name)].failure.as_ref().unwrap().category, FailureCategory::Denied);
         }
         assert!(kind.plan.take(now).is_none());
+        kind.set_resources(arns(&["a", "b", "c", "new"]), Urgency::List, &store, now);
+        assert!(store.read().tags[&Arn::from("new")].failure.is_some(), "what is new is not asked about either");
         assert!(kind.plan.take(now + Duration::from_secs(60)).is_some());
     }
 

@@ -115,7 +115,7 @@ impl Resources {
     pub(crate) fn new(elb: Elb, store: Store, intervals: Intervals) -> Self {
         let cadence = Cadence { unsteady: intervals.unsteady_health, steady: intervals.steady_health };
         Self {
-            tags: Kind::new(source::TAGS, intervals.tags, |parts| &mut parts.tags),
+            tags: Kind::new(source::TAGS, intervals.tags, |parts| &mut parts.tags).leading(),
             listeners: Kind::new(source::LISTENERS, intervals.listeners, |parts| &mut parts.listeners),
             load_balancer_attributes: Kind::new(source::LOAD_BALANCER_ATTRIBUTES, intervals.attributes, |parts| {
                 &mut parts.load_balancer_attributes
@@ -182,9 +182,11 @@ impl Resources {
         }
     }
 
-    /// Settings wait until the first round of health is over: what serves comes before how it is set up.
+    /// Settings wait until it is known which groups there are and the first round of their health is over: what serves comes
+    /// before how it is set up.
     fn held_back(&self) -> bool {
-        !self.health.plan.first_round_over()
+        let groups_known = self.seen.target_groups.attempted_at.is_some() && self.tags.plan.first_round_over();
+        !groups_known || !self.health.plan.first_round_over()
     }
 
     /// The most urgent of everything but health: how urgent, since when, and which kind.
@@ -205,7 +207,7 @@ impl Resources {
         let (_, _, kind) = self.most_urgent_other(now)?;
         match kind {
             0 => {
-                let arns = self.tags.plan.take_batch(now, elb::TAGS_A_CALL, self.intervals.tags / 4);
+                let arns = self.tags.plan.take_batch(now, elb::TAGS_A_CALL, self.tags.interval() / 4);
                 (!arns.is_empty()).then_some(Job::Tags(arns))
             }
             1 => {
@@ -273,6 +275,9 @@ impl Resources {
         let (now, instant) = (clock::now(), Instant::now());
         let (intervals, store) = (&self.intervals, &self.store);
         macro_rules! put {
+            ($kind:ident, $key:expr, $answer:expr) => {
+                put!($kind, $key, $answer, jittered(self.$kind.interval(), random()))
+            };
             ($kind:ident, $key:expr, $answer:expr, $interval:expr) => {
                 match $answer {
                     Ok(value) => self.$kind.succeeded(&$key, value, instant + $interval, store, now),
@@ -283,17 +288,17 @@ impl Resources {
         match done {
             Done::Tags(answers) => {
                 // All of a batch at the same time, so that the next batch is full again.
-                let interval = jittered(intervals.tags, random());
+                let interval = jittered(self.tags.interval(), random());
                 for (arn, answer) in answers {
                     put!(tags, arn, answer, interval);
                 }
             }
-            Done::Listeners(id, answer) => put!(listeners, id, answer, jittered(intervals.listeners, random())),
+            Done::Listeners(id, answer) => put!(listeners, id, answer),
             Done::LoadBalancerAttributes(id, answer) => {
-                put!(load_balancer_attributes, id, answer, jittered(intervals.attributes, random()));
+                put!(load_balancer_attributes, id, answer);
             }
             Done::TargetGroupAttributes(id, answer) => {
-                put!(target_group_attributes, id, answer, jittered(intervals.attributes, random()));
+                put!(target_group_attributes, id, answer);
             }
             Done::Health(id, answer) => self.record_health(&id, answer),
         }
@@ -318,21 +323,28 @@ impl Resources {
         self.health.succeeded(id, sample, instant + jittered(turn, random()), &self.store, now);
     }
 
-    /// Stretches the rounds of health to what the budget allows, beside everything else that is paid from it.
+    /// Stretches all rounds to what the budget allows: settings get what half of it leaves beside the lists, health the
+    /// rest. A round that means to take longer says so, and what is known lives as much longer.
     fn fit_cadence(&mut self) {
-        let rate = self.elb.dispatcher().rate();
-        let wish = Cadence { unsteady: self.intervals.unsteady_health, steady: self.intervals.steady_health };
+        let now = Instant::now();
+        let (rate, intervals) = (self.elb.dispatcher().rate(), &self.intervals);
         let per_second = |calls: usize, interval: Duration| calls as f64 / interval.as_secs_f64().max(0.001);
-        let lists = self.tags.plan.len() / 400 + 2;
-        let others = per_second(lists, self.intervals.load_balancers)
-            + per_second(self.tags.plan.len().div_ceil(elb::TAGS_A_CALL), self.intervals.tags)
-            + per_second(self.listeners.plan.len(), self.intervals.listeners)
-            + per_second(self.load_balancer_attributes.plan.len(), self.intervals.attributes)
-            + per_second(self.target_group_attributes.plan.len(), self.intervals.attributes);
+        let lists = per_second(self.tags.plan.len() / 400 + 2, intervals.load_balancers);
+        let settings = per_second(self.tags.plan.len().div_ceil(elb::TAGS_A_CALL), intervals.tags)
+            + per_second(self.listeners.plan.len(), intervals.listeners)
+            + per_second(self.load_balancer_attributes.plan.len(), intervals.attributes)
+            + per_second(self.target_group_attributes.plan.len(), intervals.attributes);
+        let stretch = (settings / (rate / 2.0 - lists).max(rate / 8.0)).max(1.0);
+        self.tags.set_interval(intervals.tags.mul_f64(stretch), now);
+        self.listeners.set_interval(intervals.listeners.mul_f64(stretch), now);
+        self.load_balancer_attributes.set_interval(intervals.attributes.mul_f64(stretch), now);
+        self.target_group_attributes.set_interval(intervals.attributes.mul_f64(stretch), now);
+        let wish = Cadence { unsteady: intervals.unsteady_health, steady: intervals.steady_health };
         let unsteady = self.steadiness.short_turns();
         let steady = self.health.plan.len().saturating_sub(unsteady);
+        let others = lists + settings / stretch;
         self.cadence = Cadence::fit(wish, (rate - others).max(rate / 2.0), unsteady, steady);
-        self.health.set_interval(self.cadence.steady);
+        self.health.set_interval(self.cadence.steady, now);
     }
 
     /// Looks at everything again if anything it cares about is another one than before.

@@ -1,5 +1,7 @@
 //! Does it keep its pace and its budget, and is what changed asked about in time? Whole hours, in paused time.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use tokio::time::Instant;
 
 use super::super::client::configure;
 use super::super::fake::{Answer, Call, Counts, error, in_process, result, until, within};
-use super::super::settings::{AwsSettings, FixedCredentials};
+use super::super::settings::{AwsSettings, Budgets, FixedCredentials};
 use super::{put_slices, store, succeeded};
 use crate::inventory::parts::source;
 use crate::sources::CallObserver;
@@ -79,6 +81,10 @@ fn healthy(size: usize) -> impl Fn(&Call) -> Answer + Send + Sync {
 
 /// Runs against such a world; returns what was asked, and when.
 async fn run(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static, store: &Store) -> Log {
+    run_with(Budgets::default(), answer, store).await
+}
+
+async fn run_with(budgets: Budgets, answer: impl Fn(&Call) -> Answer + Send + Sync + 'static, store: &Store) -> Log {
     let log: Log = Arc::default();
     let calls = Arc::clone(&log);
     let client = in_process(move |call| {
@@ -88,6 +94,7 @@ async fn run(answer: impl Fn(&Call) -> Answer + Send + Sync + 'static, store: &S
     let settings = AwsSettings {
         region: Some("us-east-1".into()),
         credentials: Some(FixedCredentials { access_key_id: "a".into(), secret_access_key: "b".into() }),
+        budgets,
         ..AwsSettings::default()
     };
     let config = configure(&settings).await.unwrap().into_builder().http_client(client).build();
@@ -182,4 +189,72 @@ async fn a_throttled_account_is_given_room() {
     // Five a second would be 1,500. Two lists a minute and the rest of the budget throttled to its floor.
     assert!(calls < 600, "{calls} calls in five throttled minutes");
     assert!(count(&log, "DescribeLoadBalancers") >= 8, "the lists go on");
+}
+
+/// The longest time in which one resource was not asked about, of those that `name` finds in a call of this action.
+fn longest_gap(log: &Log, action: &str, name: impl Fn(&Call) -> Vec<String>, from: Instant, to: Instant) -> Duration {
+    let mut times: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
+    for (at, call) in log.lock().unwrap().iter().filter(|(at, call)| call.action == action && *at >= from) {
+        name(call).into_iter().for_each(|name| times.entry(name).or_insert_with(|| vec![from]).push(*at));
+    }
+    let gap = |times: &Vec<Instant>| times.windows(2).map(|pair| pair[1] - pair[0]).max().max(times.last().map(|at| to - *at));
+    times.values().filter_map(gap).max().expect("something was asked")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_put_off_while_aws_asked_for_room_is_asked_when_there_is_room_again() {
+    let store = store();
+    let throttling = Arc::new(AtomicBool::new(false));
+    let (throttles, calls) = (Arc::clone(&throttling), AtomicUsize::new(0));
+    let log = run(
+        move |call: &Call| {
+            let odd = calls.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+            if throttles.load(Ordering::Relaxed) && odd { error(400, "Throttling") } else { healthy(200)(call) }
+        },
+        &store,
+    )
+    .await;
+    let most = Duration::from_secs(600);
+    within(most, &store, "the first round", |parts| succeeded(parts, source::TARGET_GROUP_ATTRIBUTES)).await;
+    throttling.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    throttling.store(false, Ordering::Relaxed);
+    // The rate needs five minutes to recover.
+    tokio::time::sleep(Duration::from_secs(360)).await;
+    let from = Instant::now();
+    tokio::time::sleep(Duration::from_secs(1_200)).await;
+    let asked = |call: &Call| vec![call.get("TargetGroupArn").to_owned()];
+    let gap = longest_gap(&log, "DescribeTargetHealth", asked, from, Instant::now());
+    let groups: std::collections::BTreeSet<String> = (log.lock().unwrap().iter())
+        .filter(|(at, call)| *at >= from && call.action == "DescribeTargetHealth")
+        .map(|(_, call)| call.get("TargetGroupArn").to_owned())
+        .collect();
+    assert_eq!(groups.len(), 200, "each was asked about");
+    assert!(gap < Duration::from_secs(3 * 120), "{gap:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_budget_makes_every_round_longer_and_lets_nothing_be_forgotten() {
+    let store = store();
+    let mut budgets = Budgets::default();
+    budgets.set_rate("elasticloadbalancing", 0.1);
+    let log = run_with(budgets, healthy(60), &store).await;
+    let start = Instant::now();
+    tokio::time::sleep(Duration::from_secs(8 * 3_600)).await;
+    let sources = Arc::clone(&store.read().sources);
+    let interval = |source: &str| Duration::from_secs(sources[source].interval_seconds);
+    let of = |parameter: &'static str| move |call: &Call| vec![call.get(parameter).to_owned()];
+    let arns = |call: &Call| call.members("ResourceArns").iter().map(|arn| (*arn).to_owned()).collect();
+    let now = Instant::now();
+    for (source, gap) in [
+        (source::TAGS, longest_gap(&log, "DescribeTags", arns, start, now)),
+        (source::LISTENERS, longest_gap(&log, "DescribeListeners", of("LoadBalancerArn"), start, now)),
+        (source::TARGET_GROUP_ATTRIBUTES, longest_gap(&log, "DescribeTargetGroupAttributes", of("TargetGroupArn"), start, now)),
+        (source::TARGET_HEALTH, longest_gap(&log, "DescribeTargetHealth", of("TargetGroupArn"), start, now)),
+    ] {
+        let lives = Duration::max(3 * interval(source), Duration::from_secs(1_800));
+        assert!(gap < lives, "{source}: not asked for {gap:?}, and what is known lives for {lives:?}");
+    }
+    assert!(interval(source::TAGS) > Duration::from_secs(900), "it says that its rounds are longer");
+    assert!(count(&log, "DescribeLoadBalancers") > 7 * 60 - 30, "the lists go on");
 }
