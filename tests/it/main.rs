@@ -9,6 +9,8 @@ mod architecture;
 mod cluster;
 mod exposition_text;
 mod faults;
+mod gather;
+mod ground_truth;
 mod http;
 mod moto;
 mod movement;
