@@ -192,7 +192,7 @@ fn judge_tags(subnet: &Subnet, network: &Network<'_>, report: &mut Report) {
     // Outposts and Wavelength zones reach the outside by gateways of their own.
     let locale = network.locales.and_then(|locales| locales.get(&subnet.zone));
     let by_internet_gateway = !subnet.on_outpost && matches!(locale, None | Some(Locale::AvailabilityZone | Locale::LocalZone));
-    let is_private = network.routes.route(&subnet.id) == Some(Route::Private);
+    let is_private = network.routes.route(&subnet.id) == Some(Route::Private) && !network.routes.behind_firewall(&subnet.id);
     if by_internet_gateway && is_private && role(subnet, Scheme::InternetFacing) == Some(true) {
         let tag = role_tag(Scheme::InternetFacing);
         let message = format!("{} carries {tag}, and its route table has no route to an internet gateway", named(subnet));
