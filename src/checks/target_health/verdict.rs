@@ -102,8 +102,10 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
         let node = snapshot.parts.nodes.get()?.get(snapshot.nodes_by_instance.get(*instance)?)?;
         node.ready_changed_at.max(node.changed_at)
     };
-    let unexpected: Vec<_> =
-        unexpected.into_iter().filter(|key| settled(expectation.changed_at.max(node_changed_at(key)))).collect();
+    let unexpected: Vec<_> = unexpected
+        .into_iter()
+        .filter(|key| settled(expectation.changed_at.max(node_changed_at(key))) && !has_left(key, sampled, snapshot))
+        .collect();
     if !unexpected.is_empty() {
         let message = format!(
             "{} of {} registered targets belong to no endpoint or node of {}: {}.",
@@ -114,6 +116,14 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
         );
         report.find(&UNEXPECTED_TARGETS, subject(), since, message);
     }
+}
+
+/// An instance whose Node is gone goes by itself: Nodes are deleted after their instances, and AWS deregisters those. When the
+/// Node went is not known, so only one that still serves is told.
+fn has_left(key: &Key<'_>, sampled: &Sampled<'_>, snapshot: &Snapshot) -> bool {
+    let Key::Named(instance, _) = key else { return false };
+    let serves = |target: &Target| target.state == TargetState::Healthy && Key::of(target).as_ref() == Some(key);
+    !snapshot.nodes_by_instance.contains_key(*instance) && !sampled.targets.iter().any(serves)
 }
 
 /// No target is healthy though there are endpoints that could be.
