@@ -153,7 +153,9 @@ fn load_balancers(snapshot: &Snapshot, report: &mut Report) {
             1.0,
         );
         let mut states = report.family(&LOAD_BALANCER_STATE);
-        for state in LoadBalancerState::ALL {
+        // What is none of AWS's states has a series only where it is the one.
+        let shown = |state: &&LoadBalancerState| **state != LoadBalancerState::Other || **state == lb.state;
+        for state in LoadBalancerState::ALL.iter().filter(shown) {
             states.sample([id.into(), state.as_str().into()], f64::from(u8::from(*state == lb.state)));
         }
         if let Some(created_at) = lb.created_at {

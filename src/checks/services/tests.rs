@@ -34,13 +34,7 @@ fn a_healthy_world_is_told_without_a_finding() {
     );
     assert_eq!(
         said.family("load_balancer_state"),
-        [
-            "net/one/1,active 1",
-            "net/one/1,active_impaired 0",
-            "net/one/1,failed 0",
-            "net/one/1,other 0",
-            "net/one/1,provisioning 0"
-        ]
+        ["net/one/1,active 1", "net/one/1,active_impaired 0", "net/one/1,failed 0", "net/one/1,provisioning 0"]
     );
     assert_eq!(said.family("load_balancer_created_timestamp_seconds"), [format!("net/one/1 {}", BORN + 20)]);
     assert_eq!(
