@@ -13,7 +13,7 @@ use super::backing::{Backing, Key, Standing, after};
 use crate::checks::catalogue::{MISSING_TARGETS, NO_HEALTHY_TARGET, UNEXPECTED_TARGETS, UNHEALTHY_TARGETS};
 use crate::checks::model::{Report, Subject};
 use crate::inventory::aws::{LoadBalancerState, Target, TargetReason, TargetState, TargetType};
-use crate::inventory::ids::{ObjectName, TargetGroupId};
+use crate::inventory::ids::{ObjectName, TargetGroupId, ZoneName};
 use crate::inventory::snapshot::{ClusterTargetGroup, Snapshot};
 
 /// How many targets a message names.
@@ -78,7 +78,7 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
     if sampled.is_in_use(snapshot) {
         if let Some(message) = no_healthy_target(sampled, backing, snapshot, hold_down) {
             report.find(&NO_HEALTHY_TARGET, subject(), since, message);
-        } else if let Some(message) = unhealthy_targets(sampled, backing, hold_down) {
+        } else if let Some(message) = unhealthy_targets(sampled, backing, snapshot, hold_down) {
             report.find(&UNHEALTHY_TARGETS, subject(), since, message);
         }
     }
@@ -166,14 +166,32 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
 }
 
 /// Some targets fail that should not.
-fn unhealthy_targets(sampled: &Sampled<'_>, backing: &Backing<'_>, hold_down: Duration) -> Option<String> {
+fn unhealthy_targets(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) -> Option<String> {
     if is_being_deleted(sampled.group, backing) {
         return None;
     }
-    let failing: Vec<_> = sampled.failing(backing, hold_down).collect();
+    let outside = outside(sampled, backing, snapshot, hold_down);
+    let failing: Vec<_> = sampled.failing(backing, hold_down).chain(outside).collect();
     (!failing.is_empty()).then(|| {
         format!("{} of {} targets are not healthy{}.", failing.len(), sampled.targets.len(), reasons(failing.iter().copied()))
     })
+}
+
+/// Ready pods in zones that the load balancer is not enabled in: AWS never sends them anything. Nodes there do no harm, since
+/// others send on to their pods.
+fn outside<'a>(sampled: &Sampled<'a>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) -> Vec<&'a Target> {
+    let load_balancer = sampled.group.load_balancer.as_ref().and_then(|id| snapshot.load_balancers.get(id));
+    let (Some(load_balancer), Some(expectation)) = (load_balancer, &backing.expectation) else { return Vec::new() };
+    if sampled.group.target_group.target_type != TargetType::Ip {
+        return Vec::new();
+    }
+    let enabled = |zone: &ZoneName| load_balancer.load_balancer.zones.iter().any(|enabled| enabled.zone == *zone);
+    let is_expected = |target: &Target| {
+        let expected = Key::of(target).and_then(|key| expectation.expected.get(&key));
+        expected.is_some_and(|it| it.changed_at.is_none_or(|at| sampled.sampled_at >= after(at, hold_down)))
+    };
+    let unused = sampled.targets.iter().filter(|target| target.state == TargetState::Unused && is_expected(target));
+    unused.filter(|target| snapshot.zone_of_target(target).is_some_and(|zone| !enabled(&zone))).collect()
 }
 
 fn is_being_deleted(group: &ClusterTargetGroup, backing: &Backing<'_>) -> bool {
