@@ -61,9 +61,15 @@ fn run(context: &Context<'_>, report: &mut Report) {
         fresh: context.snapshot.parts.security_groups.fresh_since(fresh_since(context.now)).is_some(),
         warning_ratio: context.policy.quota_warning_ratio,
     };
+    // A list that could not be had leaves a lower bound; one that was not asked for yet leaves nothing known.
+    let lists = &context.snapshot.parts.prefix_lists;
+    let lists_to_come = lists.complete().is_none() && lists.failure.is_none();
     for group in groups.values().filter(|group| is_counted(context, &roles, group)) {
         let inbound = count(context, &group.inbound);
         let outbound = count(context, &group.outbound);
+        if lists_to_come && !(inbound.unknown.is_empty() && outbound.unknown.is_empty()) {
+            continue;
+        }
         write_counts(group, &inbound, &outbound, report);
         judge.own_model(group, &[("inbound", &inbound), ("outbound", &outbound)], report);
         if roles.has(&group.id, Role::Endpoint) {
