@@ -18,4 +18,5 @@ mod program;
 mod prometheus;
 mod recorded_world;
 mod scenarios;
+mod situations;
 mod support;
