@@ -92,8 +92,10 @@ fn state_of<'a>(context: &Context<'a>, kind: EventObject, name: &ObjectName) -> 
 fn blocked_service<'a>(context: &Context<'a>, service: &Service, owner: Ownership) -> Option<&'a ReconcileFailure> {
     let worked_on = matches!(owner, Ownership::LoadBalancerController | Ownership::AutoMode)
         || service.finalizers.iter().any(|finalizer| &**finalizer == FINALIZER);
-    let state = state_of(context, EventObject::Service, &service.name).filter(|_| worked_on)?;
-    standing(state, blocked::SERVICE_FAILURES, service.created_at)
+    let in_tree = matches!(owner, Ownership::InTreeNetwork | Ownership::InTreeClassic);
+    let reasons = [(worked_on, blocked::SERVICE_FAILURES), (in_tree, blocked::IN_TREE_FAILURES)];
+    let state = state_of(context, EventObject::Service, &service.name)?;
+    reasons.into_iter().find_map(|(theirs, reasons)| standing(state, reasons, service.created_at).filter(|_| theirs))
 }
 
 fn standing<'a>(state: &'a ReconcileState, reasons: &[&str], created_at: Timestamp) -> Option<&'a ReconcileFailure> {

@@ -309,7 +309,14 @@ fn network(parts: &mut Parts) {
         };
         (subnet.id.clone(), subnet)
     }));
-    let main = RouteTable { id: "rtb-1".into(), main: true, subnets: BTreeSet::new(), internet_gateway: false, routes: 2 };
+    let main = RouteTable {
+        id: "rtb-1".into(),
+        main: true,
+        subnets: BTreeSet::new(),
+        internet_gateway: false,
+        firewall_endpoint: false,
+        routes: 2,
+    };
     parts.route_tables = list([(Arc::clone(&main.id), main)]);
 }
 

@@ -6,6 +6,8 @@ pub(crate) mod fixtures;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
+
 use super::catalogue::{RULES_BEYOND_LIMIT, RULES_EXHAUSTED, RULES_NEARLY_EXHAUSTED, UNKNOWN_PREFIX_LIST_WEIGHT};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::quotas::{Limit, fresh_since};
@@ -55,12 +57,19 @@ fn run(context: &Context<'_>, report: &mut Report) {
     let judge = Judge {
         limit: Limit::of(context, QUOTA),
         cost: RuleCost::of_one_more(context.snapshot, &roles),
+        restarted: has_restarted(context),
         fresh: context.snapshot.parts.security_groups.fresh_since(fresh_since(context.now)).is_some(),
         warning_ratio: context.policy.quota_warning_ratio,
     };
+    // A list that could not be had leaves a lower bound; one that was not asked for yet leaves nothing known.
+    let lists = &context.snapshot.parts.prefix_lists;
+    let lists_to_come = lists.complete().is_none() && lists.failure.is_none();
     for group in groups.values().filter(|group| is_counted(context, &roles, group)) {
         let inbound = count(context, &group.inbound);
         let outbound = count(context, &group.outbound);
+        if lists_to_come && !(inbound.unknown.is_empty() && outbound.unknown.is_empty()) {
+            continue;
+        }
         write_counts(group, &inbound, &outbound, report);
         judge.own_model(group, &[("inbound", &inbound), ("outbound", &outbound)], report);
         if roles.has(&group.id, Role::Endpoint) {
@@ -102,7 +111,18 @@ struct Judge {
     limit: Option<Limit>,
     cost: Option<RuleCost>,
     fresh: bool,
+    /// The controller started lately: its rules pile up until it has seen every binding, and then become fewer again.
+    restarted: bool,
     warning_ratio: f64,
+}
+
+/// For how long after its start the controller grants rules without revoking any: it looks at bindings that did not change
+/// after half an hour to three quarters.
+const RESTART_SPIKE: SignedDuration = SignedDuration::from_hours(1);
+
+fn has_restarted(context: &Context<'_>) -> bool {
+    let lease = context.snapshot.parts.leader_lease.get().and_then(Option::as_ref);
+    lease.and_then(|lease| lease.acquired_at).is_some_and(|at| context.now.duration_since(at) < RESTART_SPIKE)
 }
 
 impl Judge {
@@ -160,7 +180,7 @@ impl Judge {
             let counts = !writes || needs(family) > 0.0;
             counts && (left <= 2.0 * needs(family) && needs(family) > 0.0 || limit - left >= limit * self.warning_ratio)
         };
-        if let Some(family) = tightest(&is_nearly_full) {
+        if let Some(family) = tightest(&is_nearly_full).filter(|_| !self.restarted) {
             report.find(&RULES_NEARLY_EXHAUSTED, subject, None, sentence(family));
         }
     }

@@ -153,9 +153,9 @@ fn load_balancers(snapshot: &Snapshot, report: &mut Report) {
             1.0,
         );
         let mut states = report.family(&LOAD_BALANCER_STATE);
-        // A word of ours for what AWS may add one day: a thousand zeros of it would tell nobody anything.
-        let known = |state: &&LoadBalancerState| **state != LoadBalancerState::Other || lb.state == LoadBalancerState::Other;
-        for state in LoadBalancerState::ALL.iter().filter(known) {
+        // What is none of AWS's states has a series only where it is the one.
+        let shown = |state: &&LoadBalancerState| **state != LoadBalancerState::Other || **state == lb.state;
+        for state in LoadBalancerState::ALL.iter().filter(shown) {
             states.sample([id.into(), state.as_str().into()], f64::from(u8::from(*state == lb.state)));
         }
         if let Some(created_at) = lb.created_at {

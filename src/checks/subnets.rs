@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::catalogue::{NO_USABLE_ZONE, ODD_ROLE_TAG_VALUE, ROLE_CONTRADICTS_ROUTE, SUBNET_LOW, SUBNET_NEARLY_FULL};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::{Check, Context};
-use crate::controller::security_groups::only_controller;
+use crate::controller::settings::Settings;
 use crate::controller::subnets::{
     Choice, Discovery, NEEDED_ADDRESSES, Network, Route, Routes, Rules, discover, is_foreign, role, role_tag,
 };
@@ -73,7 +73,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
     let Some(subnets) = parts.subnets.complete().filter(|subnets| !subnets.is_empty()) else { return };
     let Some(cluster_name) = parts.scope.cluster_name.as_deref() else { return };
     let network = Network { cluster_name, subnets, routes: &routes, locales: parts.availability_zones.get() };
-    let rules = only_controller(parts).map_or(Rules::NEWEST, Rules::of);
+    let rules = Settings::in_cluster(parts).deployment().map_or(Rules::NEWEST, Rules::of);
     for scheme in Scheme::ALL {
         let discovery = discover(&network, rules, *scheme, false);
         write_discovery(*scheme, &discovery, report);
@@ -192,7 +192,7 @@ fn judge_tags(subnet: &Subnet, network: &Network<'_>, report: &mut Report) {
     // Outposts and Wavelength zones reach the outside by gateways of their own.
     let locale = network.locales.and_then(|locales| locales.get(&subnet.zone));
     let by_internet_gateway = !subnet.on_outpost && matches!(locale, None | Some(Locale::AvailabilityZone | Locale::LocalZone));
-    let is_private = network.routes.route(&subnet.id) == Some(Route::Private);
+    let is_private = network.routes.route(&subnet.id) == Some(Route::Private) && !network.routes.behind_firewall(&subnet.id);
     if by_internet_gateway && is_private && role(subnet, Scheme::InternetFacing) == Some(true) {
         let tag = role_tag(Scheme::InternetFacing);
         let message = format!("{} carries {tag}, and its route table has no route to an internet gateway", named(subnet));

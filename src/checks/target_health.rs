@@ -133,7 +133,11 @@ fn write_sample(report: &mut Report, sampled: &Sampled<'_>) {
     let id = sampled.id;
     let mut targets = report.family(&TARGETS);
     for state in TargetState::ALL {
-        targets.sample([id.into(), state.as_str().into()], sampled.count(*state) as f64);
+        let count = sampled.count(*state);
+        // None of AWS's states: thousands of groups need no zero for what may never exist.
+        if *state != TargetState::Other || count > 0 {
+            targets.sample([id.into(), state.as_str().into()], count as f64);
+        }
     }
     let not_healthy = || sampled.targets.iter().filter(|target| target.state != TargetState::Healthy);
     let mut unhealthy = report.family(&UNHEALTHY);

@@ -4,14 +4,12 @@ pub mod cost;
 mod endpoints;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::controller::settings::Settings;
 use crate::inventory::aws::{SecurityGroup, closed_set};
 use crate::inventory::ids::{ObjectName, SecurityGroupId};
-use crate::inventory::kube::ControllerDeployment;
-use crate::inventory::parts::Parts;
 use crate::inventory::snapshot::{Owner, Snapshot};
 
 closed_set!(
@@ -57,7 +55,7 @@ impl Roles {
                 roles.add_tagged(group, cluster);
             }
         }
-        let named = only_controller(parts).and_then(|controller| controller.flag("backend-security-group"));
+        let named = Settings::in_cluster(parts).flag("backend-security-group", "");
         if let Some(id) = named.filter(|id| !id.is_empty()) {
             roles.add(&SecurityGroupId::from(id), Role::Backend, None);
         }
@@ -127,13 +125,6 @@ impl Roles {
 }
 
 const MANAGED: &str = "ManagedLBSecurityGroup";
-
-/// The one controller of the cluster; `None` for none, two, or unknown.
-pub fn only_controller(parts: &Parts) -> Option<&ControllerDeployment> {
-    let mut controllers = parts.controllers.get()?.values().map(Arc::as_ref);
-    let first = controllers.next()?;
-    controllers.next().is_none().then_some(first)
-}
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,11 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// The Deployment, where it is known.
+    pub fn deployment(self) -> Option<&'a ControllerDeployment> {
+        self.deployment
+    }
+
     /// Whether the Deployment, and with it flags and gates, is known.
     pub fn known(self) -> bool {
         self.deployment.is_some()

@@ -59,15 +59,16 @@ closed_set!(
 /// Effective routes: a subnet's explicitly associated table, else the VPC's main one.
 #[derive(Debug, Clone, Default)]
 pub struct Routes {
-    explicit: BTreeMap<SubnetId, Route>,
-    main: Option<Route>,
+    explicit: BTreeMap<SubnetId, (Route, bool)>,
+    main: Option<(Route, bool)>,
 }
 
 impl Routes {
     /// Reads the route tables of one VPC. While the list is incomplete, a subnet without a known association has no
     /// known route: the table that names it may be on the page that is missing.
     pub fn of(tables: &List<Arc<str>, RouteTable>) -> Self {
-        let leads = |table: &RouteTable| if table.internet_gateway { Route::Public } else { Route::Private };
+        let leads =
+            |table: &RouteTable| (if table.internet_gateway { Route::Public } else { Route::Private }, table.firewall_endpoint);
         let known = || tables.get().into_iter().flat_map(BTreeMap::values);
         let explicit = known().flat_map(|table| table.subnets.iter().map(|id| (id.clone(), leads(table)))).collect();
         let main = tables.complete().and_then(|all| all.values().find(|table| table.main)).map(|table| leads(table));
@@ -76,6 +77,16 @@ impl Routes {
 
     /// A subnet's route; `None` while unknown.
     pub fn route(&self, subnet: &SubnetId) -> Option<Route> {
+        self.of_subnet(subnet).map(|(route, _)| route)
+    }
+
+    /// Whether a firewall stands between a subnet and the internet gateway: the controller takes it for private, and it is
+    /// public all the same.
+    pub fn behind_firewall(&self, subnet: &SubnetId) -> bool {
+        self.of_subnet(subnet).is_some_and(|(_, firewall)| firewall)
+    }
+
+    fn of_subnet(&self, subnet: &SubnetId) -> Option<(Route, bool)> {
         self.explicit.get(subnet).copied().or(self.main)
     }
 }

@@ -345,6 +345,10 @@ pub struct RouteTable {
     pub subnets: BTreeSet<SubnetId>,
     /// A route has a `GatewayId` that starts with `igw`. Only that makes a subnet public for the controller.
     pub internet_gateway: bool,
+    /// All IPv4 traffic (`0.0.0.0/0`) goes to a VPC endpoint (`GatewayId` starts with `vpce`), which for a whole address range
+    /// is one of a Gateway Load Balancer: a firewall stands between the subnet and its internet gateway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub firewall_endpoint: bool,
     /// Number of routes.
     pub routes: u32,
 }

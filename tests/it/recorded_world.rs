@@ -4,30 +4,22 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use eks_nlb_exporter::checks;
 use eks_nlb_exporter::checks::model::{Outcome, Subject};
-use eks_nlb_exporter::config::policy::Policy;
-use eks_nlb_exporter::expose::own::OwnMetrics;
 use eks_nlb_exporter::inventory::ids::ObjectName;
 use eks_nlb_exporter::inventory::parts::{Parts, source};
-use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
 use eks_nlb_exporter::simulator::kube_api::{
     DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, NODES, Resource, SERVICES, TARGET_GROUP_BINDINGS,
 };
-use eks_nlb_exporter::sources::aws::{self, AwsSettings, FixedCredentials};
-use eks_nlb_exporter::sources::kube::{self, KubeSettings};
-use eks_nlb_exporter::sources::store::Store;
+use eks_nlb_exporter::sources::kube::KubeSettings;
 use tokio::net::TcpListener;
 
 use crate::cluster::Cluster;
-use crate::support::eventually;
+use crate::gather::judge;
 
 fn world() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/worlds/lbc-2.8.2")
@@ -128,49 +120,11 @@ async fn gather() -> Parts {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(replay)).await });
     let cluster = cluster();
-
-    let store = Store::new(Parts::default());
-    let observer = OwnMetrics::new();
-    let aws_settings = AwsSettings {
-        region: Some("us-east-1".into()),
-        endpoint_url: Some(endpoint),
-        credentials: Some(FixedCredentials { access_key_id: "test".into(), secret_access_key: "test".into() }),
-        ..AwsSettings::default()
-    };
     let kube_settings = KubeSettings { kubeconfig: Some(cluster.kubeconfig()), ..KubeSettings::default() };
-    let client = kube::client(&kube_settings).await.unwrap();
-    let watching = tokio::spawn(kube::run(client, kube_settings, store.clone(), Arc::<OwnMetrics>::clone(&observer)));
-    let asking = tokio::spawn(aws::run(aws_settings, store.clone(), observer));
     // Of Service Quotas nothing was recorded; everything else was.
-    let parts = eventually("everything was read once", Duration::from_secs(60), async || {
-        let parts = store.read();
-        let waiting: Vec<&str> = source::ALL
-            .iter()
-            .filter(|name| ![source::SERVICE_QUOTAS].contains(*name))
-            .filter(|name| {
-                !parts
-                    .sources
-                    .get(**name)
-                    .is_some_and(|status| status.absent || (status.last_success.is_some() && status.missing == 0))
-            })
-            .copied()
-            .collect();
-        if waiting.is_empty() { Ok(parts) } else { Err(format!("{waiting:?} {:?}", parts.sources)) }
-    })
-    .await;
-    for task in [watching, asking] {
-        task.abort();
-    }
+    let parts = crate::gather::gather(endpoint, kube_settings, &[source::SERVICE_QUOTAS]).await;
     server.abort();
     parts
-}
-
-fn judge(parts: Parts) -> (Snapshot, Outcome) {
-    let policy = Policy::default();
-    let now = eks_nlb_exporter::clock::now();
-    let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
-    let outcome = checks::run_all(&snapshot, &policy, now, || Duration::ZERO);
-    (snapshot, outcome)
 }
 
 /// The values of a family whose labels hold all of these.
@@ -191,7 +145,6 @@ const HEALTHY: [(&str, &str); 6] =
 #[tokio::test]
 async fn a_real_controllers_work_is_understood() {
     let (snapshot, outcome) = judge(gather().await);
-    assert!(outcome.runs.iter().all(|run| run.success), "{:?}", outcome.runs);
 
     for (namespace, name) in HEALTHY {
         let service = ObjectName::new(namespace, name);

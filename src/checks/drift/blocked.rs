@@ -10,6 +10,9 @@ pub(super) const SERVICE_FAILURES: &[&str] = &[
     "FailedCleanupStatus",
 ];
 
+/// The in-tree provider's about a Service that it owns.
+pub(super) const IN_TREE_FAILURES: &[&str] = &["SyncLoadBalancerFailed"];
+
 /// The same about a TargetGroupBinding.
 pub(super) const BINDING_FAILURES: &[&str] = &[
     "FailedAddFinalizer",
@@ -60,6 +63,7 @@ const CAUSES: &[(&str, &[&str])] = &[
         &[
             "unable to resolve at least one subnet",
             "unable to discover at least one subnet",
+            "could not find any suitable subnets",
             "subnets in multiple locales",
             "subnets count less than minimal required count",
             "multiple subnets in same Availability Zone",

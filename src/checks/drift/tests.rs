@@ -490,6 +490,12 @@ fn an_old_failure_of_another_life_or_owner_blocks_nothing() {
     assert_eq!(blocked(&failed(&left)).0, [""; 0], "the controller works on it no more");
     let cleaning = failed(&left).change_service(|service| service.finalizers.push(FINALIZER.into()));
     assert_eq!(blocked(&cleaning).0, ["shop,web,other 1"], "it is still cleaning up");
+    let in_tree = |builder: &ServiceBuilder| {
+        let failure = ("SyncLoadBalancerFailed", "could not find any suitable subnets for creating the ELB", NOW - 60);
+        World::of(builder).event(EventObject::Service, "shop/web", failure, None)
+    };
+    assert_eq!(blocked(&in_tree(&left)), (vec!["shop,web,subnets 1".to_owned()], vec!["NLB510"]), "the in-tree provider's own");
+    assert_eq!(blocked(&in_tree(&web())).0, [""; 0], "the in-tree provider has no say about it");
 }
 
 #[test]

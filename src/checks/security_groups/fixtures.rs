@@ -182,6 +182,7 @@ impl World {
             main,
             subnets,
             internet_gateway,
+            firewall_endpoint: false,
             routes: 3,
         };
         let tables = [table("rtb-main", true, BTreeSet::new(), false), table("rtb-public", false, public.into(), true)];

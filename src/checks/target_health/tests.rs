@@ -9,9 +9,16 @@ fn judge(world: &World) -> Verdict {
 fn a_healthy_group_counts_every_state_and_finds_nothing() {
     let verdict = judge(&World::healthy());
     for state in TargetState::ALL {
-        let expected = if *state == TargetState::Healthy { 3.0 } else { 0.0 };
-        assert_eq!(verdict.value("target_group_targets", &[TARGET_GROUP, state.as_str()]), Some(expected), "{state}");
+        let expected = match state {
+            TargetState::Healthy => Some(3.0),
+            TargetState::Other => None,
+            _ => Some(0.0),
+        };
+        assert_eq!(verdict.value("target_group_targets", &[TARGET_GROUP, state.as_str()]), expected, "{state}");
     }
+    let mut odd = World::healthy();
+    odd.state("10.0.0.10", TargetState::Other);
+    assert_eq!(judge(&odd).value("target_group_targets", &[TARGET_GROUP, "other"]), Some(1.0));
     assert!(verdict.series("target_group_unhealthy_targets").is_empty());
     assert_eq!(verdict.endpoints(), [Some(3.0), Some(0.0), Some(0.0)]);
     assert_eq!(verdict.registration(), [Some(3.0), Some(3.0), Some(0.0), Some(0.0)]);

@@ -13,7 +13,7 @@ use super::backing::{Backing, Key, Standing, after};
 use crate::checks::catalogue::{MISSING_TARGETS, NO_HEALTHY_TARGET, UNEXPECTED_TARGETS, UNHEALTHY_TARGETS};
 use crate::checks::model::{Report, Subject};
 use crate::inventory::aws::{LoadBalancerState, Target, TargetReason, TargetState, TargetType};
-use crate::inventory::ids::{ObjectName, TargetGroupId};
+use crate::inventory::ids::{ObjectName, TargetGroupId, ZoneName};
 use crate::inventory::snapshot::{ClusterTargetGroup, Snapshot};
 
 /// How many targets a message names.
@@ -88,7 +88,7 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
     if sampled.is_in_use(snapshot) {
         if let Some(message) = no_healthy_target(sampled, backing, snapshot, hold_down) {
             report.find(&NO_HEALTHY_TARGET, subject(), since, message);
-        } else if let Some(message) = unhealthy_targets(sampled, backing, hold_down) {
+        } else if let Some(message) = unhealthy_targets(sampled, backing, snapshot, hold_down) {
             report.find(&UNHEALTHY_TARGETS, subject(), since, message);
         }
     }
@@ -112,8 +112,10 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
         let node = snapshot.parts.nodes.get()?.get(snapshot.nodes_by_instance.get(*instance)?)?;
         node.ready_changed_at.max(node.changed_at)
     };
-    let unexpected: Vec<_> =
-        unexpected.into_iter().filter(|key| settled(expectation.changed_at.max(node_changed_at(key)))).collect();
+    let unexpected: Vec<_> = unexpected
+        .into_iter()
+        .filter(|key| settled(expectation.changed_at.max(node_changed_at(key))) && !has_left(key, sampled, snapshot))
+        .collect();
     if !unexpected.is_empty() {
         let message = format!(
             "{} of {} registered targets belong to no endpoint or node of {}: {}.",
@@ -124,6 +126,14 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
         );
         report.find(&UNEXPECTED_TARGETS, subject(), since, message);
     }
+}
+
+/// An instance whose Node is gone goes by itself: Nodes are deleted after their instances, and AWS deregisters those. When the
+/// Node went is not known, so only one that still serves is told.
+fn has_left(key: &Key<'_>, sampled: &Sampled<'_>, snapshot: &Snapshot) -> bool {
+    let Key::Named(instance, _) = key else { return false };
+    let serves = |target: &Target| target.state == TargetState::Healthy && Key::of(target).as_ref() == Some(key);
+    !snapshot.nodes_by_instance.contains_key(*instance) && !sampled.targets.iter().any(serves)
 }
 
 /// No target is healthy though there are endpoints that could be.
@@ -166,14 +176,32 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
 }
 
 /// Some targets fail that should not.
-fn unhealthy_targets(sampled: &Sampled<'_>, backing: &Backing<'_>, hold_down: Duration) -> Option<String> {
+fn unhealthy_targets(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) -> Option<String> {
     if is_being_deleted(sampled.group, backing) {
         return None;
     }
-    let failing: Vec<_> = sampled.failing(backing, hold_down).collect();
+    let outside = outside(sampled, backing, snapshot, hold_down);
+    let failing: Vec<_> = sampled.failing(backing, hold_down).chain(outside).collect();
     (!failing.is_empty()).then(|| {
         format!("{} of {} targets are not healthy{}.", failing.len(), sampled.targets.len(), reasons(failing.iter().copied()))
     })
+}
+
+/// Ready pods in zones that the load balancer is not enabled in: AWS never sends them anything. Nodes there do no harm, since
+/// others send on to their pods.
+fn outside<'a>(sampled: &Sampled<'a>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) -> Vec<&'a Target> {
+    let load_balancer = sampled.group.load_balancer.as_ref().and_then(|id| snapshot.load_balancers.get(id));
+    let (Some(load_balancer), Some(expectation)) = (load_balancer, &backing.expectation) else { return Vec::new() };
+    if sampled.group.target_group.target_type != TargetType::Ip {
+        return Vec::new();
+    }
+    let enabled = |zone: &ZoneName| load_balancer.load_balancer.zones.iter().any(|enabled| enabled.zone == *zone);
+    let is_expected = |target: &Target| {
+        let expected = Key::of(target).and_then(|key| expectation.expected.get(&key));
+        expected.is_some_and(|it| it.changed_at.is_none_or(|at| sampled.sampled_at >= after(at, hold_down)))
+    };
+    let unused = sampled.targets.iter().filter(|target| target.state == TargetState::Unused && is_expected(target));
+    unused.filter(|target| snapshot.zone_of_target(target).is_some_and(|zone| !enabled(&zone))).collect()
 }
 
 fn is_being_deleted(group: &ClusterTargetGroup, backing: &Backing<'_>) -> bool {

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Role, Roles, only_controller};
+use super::{Role, Roles};
+use crate::controller::annotations::{Annotations, name};
+use crate::controller::desired::load_balancer::without_security_groups;
+use crate::controller::settings::Settings;
 use crate::inventory::aws::{IpFamily, Scheme, TargetType};
 use crate::inventory::kube::{Service, Version};
 use crate::inventory::snapshot::{ClusterLoadBalancer, ClusterTargetGroup, Controller, Owner, Snapshot};
-
-const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
 
 /// How load balancers reach targets through the endpoint groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,7 +95,8 @@ fn mode_of(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer, roles: &Rol
         Controller::InTree if groups.is_empty() => Some(Mode::InTree),
         Controller::InTree => Some(Mode::OwnGroup),
         Controller::LoadBalancerController if groups.is_empty() => {
-            let unmanaged = service_of(snapshot, load_balancer).and_then(|service| annotation(service, MANAGE)) == Some("false");
+            let managed = |service: &Service| Annotations(&service.annotations).boolean(name::MANAGE_BACKEND_RULES);
+            let unmanaged = service_of(snapshot, load_balancer).is_some_and(|service| managed(service) == Ok(Some(false)));
             Some(if unmanaged { Mode::Manual } else { Mode::Ranges })
         }
         Controller::LoadBalancerController => {
@@ -109,13 +111,12 @@ fn mode_of(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer, roles: &Rol
     }
 }
 
-const MANAGE: &str = "manage-backend-security-group-rules";
-
 /// The mode of the next one: the controller's settings decide, unless the cluster's own habit overrides them.
 fn next_mode(snapshot: &Snapshot, existing: &[(&ClusterLoadBalancer, Mode)]) -> Option<Mode> {
     let parts = &snapshot.parts;
     let by_controller = || existing.iter().filter(|(it, _)| it.controller == Controller::LoadBalancerController);
-    let controller = only_controller(parts);
+    let settings = Settings::in_cluster(parts);
+    let controller = settings.deployment();
     if controller.is_none() && by_controller().next().is_none() {
         // Only the in-tree provider, or Auto Mode, or nobody is there to make the next one.
         return existing.iter().any(|(it, _)| it.controller == Controller::InTree).then_some(Mode::InTree);
@@ -123,9 +124,8 @@ fn next_mode(snapshot: &Snapshot, existing: &[(&ClusterLoadBalancer, Mode)]) -> 
     if by_controller().next().is_some() && by_controller().all(|(_, mode)| *mode == Mode::Manual) {
         return Some(Mode::Manual);
     }
-    let without_groups =
-        |service: &&Arc<Service>| service.deleted_at.is_none() && annotation(service, "disable-nlb-sg") == Some("true");
-    if parts.services.get().into_iter().flatten().map(|(_, service)| service).any(|service| without_groups(&service)) {
+    let mut services = parts.services.get().into_iter().flatten().map(|(_, service)| service);
+    if services.any(|service| service.deleted_at.is_none() && without_security_groups(service, settings) == Ok(true)) {
         return Some(Mode::Ranges);
     }
     let Some(controller) = controller else {
@@ -276,18 +276,14 @@ fn in_tree_rules(shape: &Shape) -> u64 {
     shape.groups.iter().map(of_group).sum()
 }
 
-fn annotation<'a>(service: &'a Service, name: &str) -> Option<&'a str> {
-    service.annotations.get(format!("{ANNOTATION}{name}").as_str()).map(|value| value.trim())
-}
-
 /// The spec's ranges, else the annotation's; what does not parse is left out.
 fn source_ranges(service: &Service) -> Vec<IpNet> {
     let parse = |text: &str| text.trim().parse().ok();
     if !service.source_ranges.is_empty() {
         return service.source_ranges.iter().filter_map(|range| parse(range)).collect();
     }
-    let annotated = service.annotations.get("service.beta.kubernetes.io/load-balancer-source-ranges");
-    annotated.map_or("", |value| value).split(',').filter_map(parse).collect()
+    let annotated = Annotations(&service.annotations).list(name::SOURCE_RANGES).unwrap_or_default();
+    annotated.into_iter().filter_map(parse).collect()
 }
 
 fn service_of<'a>(snapshot: &'a Snapshot, load_balancer: &ClusterLoadBalancer) -> Option<&'a Service> {

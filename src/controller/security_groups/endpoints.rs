@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Role, Roles, only_controller};
+use super::{Role, Roles};
+use crate::controller::settings::Settings;
 use crate::inventory::aws::{NetworkInterface, Peer, SecurityGroup, TargetType};
 use crate::inventory::ids::{NetworkInterfaceId, SecurityGroupId};
 use crate::inventory::snapshot::{Controller, Snapshot};
@@ -88,7 +89,7 @@ struct Chooser<'a> {
 
 impl<'a> Chooser<'a> {
     fn of(snapshot: &'a Snapshot, cluster: &str, groups: &'a Groups) -> Self {
-        let flag = only_controller(&snapshot.parts).and_then(|it| it.flag("service-target-eni-security-group-tags"));
+        let flag = Settings::in_cluster(&snapshot.parts).flag("service-target-eni-security-group-tags", "");
         let further_tags = flag
             .unwrap_or_default()
             .split(',')

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::cost::{Mode, RuleCost};
 use super::*;
 use crate::checks::security_groups::fixtures::{

@@ -25,7 +25,7 @@ fn subnet(id: &str, zone: &str, free: u64, tags: &[(&str, &str)]) -> Subnet {
 
 fn table(id: &str, main: bool, public: bool, subnets: &[&str]) -> RouteTable {
     let subnets = subnets.iter().map(|id| SubnetId::from(*id)).collect();
-    RouteTable { id: id.into(), main, subnets, internet_gateway: public, routes: 2 }
+    RouteTable { id: id.into(), main, subnets, internet_gateway: public, firewall_endpoint: false, routes: 2 }
 }
 
 fn tables(tables: Vec<RouteTable>) -> List<Arc<str>, RouteTable> {

@@ -65,6 +65,9 @@ pub(crate) fn route_table(from: &sdk::RouteTable, oddities: &mut Oddities) -> Op
             .map(|id| SubnetId::new(intern(id)))
             .collect(),
         internet_gateway: from.routes().iter().any(|route| route.gateway_id().is_some_and(|id| id.starts_with("igw"))),
+        firewall_endpoint: from.routes().iter().any(|route| {
+            route.destination_cidr_block() == Some("0.0.0.0/0") && route.gateway_id().is_some_and(|id| id.starts_with("vpce"))
+        }),
         routes: u32::try_from(from.routes().len()).unwrap_or(u32::MAX),
     })
 }
@@ -257,7 +260,9 @@ mod tests {
         for other in ["local", "vgw-1", "eigw-1", "vpce-1"] {
             assert!(!table(other).internet_gateway, "{other}");
         }
+        assert!(table("vpce-1").firewall_endpoint && !table("nat-1").firewall_endpoint);
         let table = table("igw-1");
+        assert!(!table.firewall_endpoint);
         assert!(table.main && table.subnets.contains("subnet-1") && table.routes == 1);
     }
 

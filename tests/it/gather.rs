@@ -1,0 +1,96 @@
+//! How does a test get a picture of a whole world? Through the real clients, from any AWS and any API server on loopback, until
+//! everything was read once; then it is judged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eks_nlb_exporter::checks;
+use eks_nlb_exporter::checks::model::Outcome;
+use eks_nlb_exporter::config::policy::Policy;
+use eks_nlb_exporter::expose::own::OwnMetrics;
+use eks_nlb_exporter::inventory::parts::{Parts, source};
+use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
+use eks_nlb_exporter::simulator::Simulator;
+use eks_nlb_exporter::sources::aws::{self, AwsSettings, BudgetSettings, FixedCredentials};
+use eks_nlb_exporter::sources::kube::{self, KubeSettings};
+use eks_nlb_exporter::sources::store::Store;
+use jiff::Timestamp;
+
+use crate::support::eventually;
+
+/// Reads everything once. `unheard_of` are sources that this world cannot answer.
+pub(crate) async fn gather(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str]) -> Parts {
+    let store = Store::new(Parts::default());
+    let observer = OwnMetrics::new();
+    let mut aws_settings = AwsSettings {
+        region: Some("us-east-1".into()),
+        endpoint_url: Some(aws_url),
+        credentials: Some(FixedCredentials { access_key_id: "test".into(), secret_access_key: "test".into() }),
+        ..AwsSettings::default()
+    };
+    // The pace is another test's business.
+    let unhurried = BudgetSettings { rate: 2_000.0, burst: 2_000.0, concurrency: 8 };
+    let budgets = &mut aws_settings.budgets;
+    for budget in [&mut budgets.elasticloadbalancing, &mut budgets.ec2, &mut budgets.servicequotas, &mut budgets.sts] {
+        *budget = unhurried;
+    }
+    let client = kube::client(&kube_settings).await.unwrap();
+    let watching = tokio::spawn(kube::run(client, kube_settings, store.clone(), Arc::<OwnMetrics>::clone(&observer)));
+    let asking = tokio::spawn(aws::run(aws_settings, store.clone(), observer));
+    let parts = eventually("everything was read once", Duration::from_secs(120), async || {
+        let parts = store.read();
+        let heard = |name: &str| {
+            let status = parts.sources.get(name);
+            status.is_some_and(|status| status.absent || (status.last_success.is_some() && status.missing == 0))
+        };
+        let waiting: Vec<&str> = source::ALL.iter().filter(|name| !unheard_of.contains(*name) && !heard(name)).copied().collect();
+        if waiting.is_empty() { Ok(parts) } else { Err(format!("{waiting:?} {:?}", parts.sources)) }
+    })
+    .await;
+    for task in [watching, asking] {
+        task.abort();
+    }
+    parts
+}
+
+/// Reads a simulated world once.
+pub(crate) async fn gather_simulated(simulator: &Simulator) -> Parts {
+    let kube_settings = KubeSettings { url: Some(simulator.kube_url.parse().unwrap()), ..KubeSettings::default() };
+    gather(simulator.aws_url.clone(), kube_settings, &[]).await
+}
+
+/// Judges what is known at a moment, by the default thresholds.
+pub(crate) fn judge_at(parts: Parts, now: Timestamp) -> (Snapshot, Outcome) {
+    let policy = Policy::default();
+    let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
+    let outcome = checks::run_all(&snapshot, &policy, now, || Duration::ZERO);
+    assert!(outcome.runs.iter().all(|run| run.success), "{:?}", outcome.runs);
+    (snapshot, outcome)
+}
+
+/// Judges what is known now.
+pub(crate) fn judge(parts: Parts) -> (Snapshot, Outcome) {
+    judge_at(parts, eks_nlb_exporter::clock::now())
+}
+
+/// All findings as `CODE subject: message`.
+pub(crate) fn told(outcome: &Outcome) -> Vec<String> {
+    let finding = outcome.findings.iter();
+    finding.map(|finding| format!("{} {}: {}", finding.kind.code, finding.subject, finding.message)).collect()
+}
+
+/// Every series as `family{label="value",…}`, labels in the order of the description.
+pub(crate) fn series(outcome: &Outcome) -> BTreeMap<String, f64> {
+    let mut all = BTreeMap::new();
+    for family in &outcome.families {
+        for sample in &family.samples {
+            let labels: Vec<_> = std::iter::zip(family.description.labels, &sample.labels)
+                .map(|(name, value)| format!("{name}={:?}", value.as_str()))
+                .collect();
+            let name = format!("{}{{{}}}", family.description.name, labels.join(","));
+            assert_eq!(all.insert(name.clone(), sample.value), None, "{name} comes twice");
+        }
+    }
+    all
+}
