@@ -121,10 +121,7 @@ fn weights_are_told_where_a_listener_has_a_choice_or_sends_nothing() {
         judge(&world).family("target_group_weight")
     };
     let (blue, green) = ("targetgroup/blue/1", "targetgroup/green/1");
-    assert_eq!(
-        weights(&[(blue, 1), (green, 0)]),
-        ["net/one/1,80,targetgroup/blue/1 1", "net/one/1,80,targetgroup/green/1 0"]
-    );
+    assert_eq!(weights(&[(blue, 1), (green, 0)]), ["net/one/1,80,targetgroup/blue/1 1", "net/one/1,80,targetgroup/green/1 0"]);
     assert_eq!(weights(&[(blue, 1)]), [""; 0]);
     assert_eq!(weights(&[(blue, 0)]), ["net/one/1,80,targetgroup/blue/1 0"]);
 }
