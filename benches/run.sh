@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the daemon as a whole process at the size of a large cluster, against the simulator, and prints a table; it is
-# also written to bench.md in the target directory. Everything is on loopback, takes about four minutes, and ends with this
+# also written to bench.md in the target directory. Everything is on loopback, takes about five minutes, and ends with this
 # script. Needs bash, curl, python3, wrk and nginx: `apt-get install curl python3 wrk nginx-light` on Debian.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -124,26 +124,27 @@ PY
 row "Elastic Load Balancing calls of one full pass, against the arithmetic minimum" "$(cat "$work/calls")" "≤ 1.05 ×"
 
 # --- at rest: what the samples of a running daemon and the pictures of them cost
-say 'at rest'
+say 'at rest, two minutes'
 # One scrape, so that pictures are rendered, and time for the picture of the full pass.
 curl -s -H 'Accept-Encoding: gzip' -o /dev/null "$url/metrics"
 sleep 8
 cpu() { awk '{print $14 + $15}' "/proc/$daemon_pid/stat"; }
 calls() { curl -s "$aws_url/__simulator/calls" | python3 -c 'import json, sys; print(json.load(sys.stdin)["total"])'; }
-cpu_before=$(cpu) calls_before=$(calls) seconds=30
+# As long as a round of health of steady groups takes, so that one is in it.
+cpu_before=$(cpu) calls_before=$(calls) seconds=${SECONDS_AT_REST:-126}
 sleep "$seconds"
-row "CPU of the daemon at rest, world L" \
-  "$(python3 -c "print(f'{($(cpu) - $cpu_before) / $(getconf CLK_TCK) / $seconds:.0%} of a core at {($(calls) - $calls_before) / $seconds:.0f} calls a second')")" ""
+row "CPU of the daemon when nothing changes, world L" \
+  "$(python3 -c "print(f'{($(cpu) - $cpu_before) / $(getconf CLK_TCK) / $seconds:.1%} of a core at {($(calls) - $calls_before) / $seconds:.0f} calls a second')")" ""
 
 # --- scrapes: 8 clients, gzip, beside nginx serving the same bytes
 say 'scrapes'
 curl -s -H 'Accept-Encoding: gzip' -o "$work/metrics" "$url/metrics"
 series=$(gzip -dc <"$work/metrics" | grep -vc '^#')
-row "/metrics at world L: series in all; bytes, gzip" "$(printf "%'d; %'d" "$series" "$(stat -c %s "$work/metrics")")" "≤ 100,000; "
+row "/metrics at world L: series in all; bytes, gzip" "$(printf "%'d; %'d" "$series" "$(stat -c %s "$work/metrics")")" "≤ 100,000;"
 mkdir -p "$work/nginx"
 nginx_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat >"$work/nginx.conf" <<CONF
-worker_processes 2; daemon off; pid $work/nginx/pid; error_log $work/nginx/error.log;
+worker_processes auto; daemon off; pid $work/nginx/pid; error_log $work/nginx/error.log;
 events {}
 http {
   access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000;
@@ -157,16 +158,24 @@ chmod 644 "$work/metrics"
 nginx -c "$work/nginx.conf" &
 pids+=($!)
 sleep 0.5
-load() { wrk -t2 -c8 -d"${SECONDS_OF_LOAD:-10}s" --latency -H 'Accept-Encoding: gzip' "$1/metrics"; }
-load "http://127.0.0.1:$nginx_port" >"$work/wrk.nginx"
-load "$url" >"$work/wrk.exporter"
-rate() { sed -n 's/^Requests\/sec: *//p' "$1"; }
-p99() { sed -n 's/^ *99% *//p' "$1"; }
-grep -q 'Non-2xx' "$work/wrk.exporter" "$work/wrk.nginx" && { cat "$work"/wrk.* >&2; exit 1; }
-row "/metrics, gzip, 8 clients: p99" "$(p99 "$work/wrk.exporter") (nginx $(p99 "$work/wrk.nginx"))" "≤ 10 ms"
-row "/metrics, gzip, 8 clients: requests a second" \
-  "$(rate "$work/wrk.exporter") = $(python3 -c "print(f'{$(rate "$work/wrk.exporter") / $(rate "$work/wrk.nginx"):.2f}')") × nginx" "≥ 1.0 ×"
-row "resident memory, peak" "$(awk '/VmHWM/ {printf "%.0f MB", $2 / 1000}' "/proc/$daemon_pid/status")" "≤ 200 MB"
+# In turns, and of each the best round: what else the machine does can only make it worse.
+rounds=3
+for round in $(seq "$rounds"); do
+  for server in "nginx http://127.0.0.1:$nginx_port" "exporter $url"; do
+    read -r name base <<<"$server"
+    wrk -t2 -c8 -d"${SECONDS_OF_LOAD:-5}s" --latency -H 'Accept-Encoding: gzip' "$base/metrics" >"$work/wrk.$name.$round"
+    ! grep -q -e 'Non-2xx' -e 'Socket errors' "$work/wrk.$name.$round" || { cat "$work/wrk.$name.$round" >&2; exit 1; }
+  done
+done
+rate() { sed -n 's/^Requests\/sec: *//p' "$work/wrk.$1."* | sort -rn | head -n 1; }
+# wrk writes 950.00us, 6.33ms, 1.02s.
+p99() {
+  sed -n 's/^ *99% *//p' "$work/wrk.$1."* | sed 's/us$/ 0.001/; s/ms$/ 1/; s/s$/ 1000/' | awk '{printf "%.2f ms\n", $1 * $2}' | sort -n | head -n 1
+}
+ratio=$(python3 -c "print(f'{$(rate exporter) / $(rate nginx):.2f}')")
+row "/metrics, gzip, 8 clients, best of $rounds rounds: p99" "$(p99 exporter) (nginx $(p99 nginx))" "≤ 10 ms"
+row "/metrics, gzip, 8 clients, best of $rounds rounds: requests a second" "$(rate exporter) = $ratio × nginx ($(rate nginx))" "≥ 1.0 ×"
+row "resident memory of all that, peak" "$(awk '/VmHWM/ {printf "%.0f MB", $2 / 1000}' "/proc/$daemon_pid/status")" "≤ 200 MB"
 
 stop "$daemon_pid" "$simulator_pid"
 

@@ -20,7 +20,7 @@ use crate::sources::store::Store;
 /// At most one picture in this time: five samples a second must not mean five renderings.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
 /// Until the first full picture people wait for it.
-const LEAST_PAUSE_BEFORE_READY: Duration = Duration::from_millis(250);
+const LEAST_PAUSE_BEFORE_READY: Duration = Duration::from_millis(100);
 /// A picture is made this often even when nothing changed: hold-downs end and values grow too old.
 const TICK: Duration = Duration::from_secs(15);
 
