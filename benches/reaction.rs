@@ -77,7 +77,7 @@ fn plan(world: &World, groups: usize) -> BTreeMap<ObjectName, BTreeMap<TargetGro
     let mut plan: BTreeMap<ObjectName, BTreeMap<TargetGroupId, Box<str>>> = BTreeMap::new();
     let mut planned = BTreeSet::new();
     for (name, binding) in &world.bindings {
-        let service = ObjectName::new(name.namespace.clone(), binding.service.clone());
+        let service = ObjectName::new(std::sync::Arc::clone(&name.namespace), std::sync::Arc::clone(&binding.service));
         let Some(target) = world.target_groups[&binding.target_group].targets.first() else { continue };
         if planned.len() >= groups && !plan.contains_key(&service) {
             continue;
