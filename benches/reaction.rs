@@ -2,6 +2,7 @@
 //! failure is in the store: on real time, within the default budget of five calls a second.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -60,7 +61,7 @@ fn collect(changes: &mut Changes, waiting: &mut BTreeMap<TargetGroupId, (Box<str
     if !changes.has_changed().unwrap_or(false) {
         return;
     }
-    let health = std::sync::Arc::clone(&changes.borrow_and_update().target_health);
+    let health = Arc::clone(&changes.borrow_and_update().target_health);
     waiting.retain(|group, (target, since)| {
         let sample = health.get(group).and_then(|part| part.get());
         let seen = sample
@@ -77,7 +78,7 @@ fn plan(world: &World, groups: usize) -> BTreeMap<ObjectName, BTreeMap<TargetGro
     let mut plan: BTreeMap<ObjectName, BTreeMap<TargetGroupId, Box<str>>> = BTreeMap::new();
     let mut planned = BTreeSet::new();
     for (name, binding) in &world.bindings {
-        let service = ObjectName::new(std::sync::Arc::clone(&name.namespace), std::sync::Arc::clone(&binding.service));
+        let service = ObjectName::new(Arc::clone(&name.namespace), Arc::clone(&binding.service));
         let Some(target) = world.target_groups[&binding.target_group].targets.first() else { continue };
         if planned.len() >= groups && !plan.contains_key(&service) {
             continue;

@@ -41,9 +41,13 @@ start_simulator() {
   "$exporter" simulate --kubeconfig "$work/$name.kubeconfig" "$@" >"$work/$name.simulator" 2>&1 &
   simulator_pid=$!
   pids+=("$simulator_pid")
-  for _ in $(seq 600); do grep -q '^aws ' "$work/$name.simulator" && break; sleep 0.1; done
+  for _ in $(seq 600); do
+    grep -q '^aws ' "$work/$name.simulator" && break
+    kill -0 "$simulator_pid" 2>/dev/null || break
+    sleep 0.1
+  done
   aws_url=$(sed -n 's/^aws //p' "$work/$name.simulator")
-  [ -n "$aws_url" ] || { cat "$work/$name.simulator" >&2; exit 1; }
+  [ -n "$aws_url" ] || { echo "the simulator did not start: $(cat "$work/$name.simulator")" >&2; exit 1; }
 }
 
 # start_daemon NAME FLAGS…: sets daemon_pid and url.
