@@ -103,7 +103,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
         write_cluster(report, id, &backing);
         let Some(sampled) = Sampled::of(id, group, snapshot) else { continue };
         write_sample(report, &sampled);
-        if let Some((missing, unexpected)) = backing.difference(sampled.targets) {
+        if let Some((missing, unexpected)) = backing.difference(sampled.targets, sampled.sampled_at) {
             report.family(&MISSING).sample([sampled.id.into()], missing.len() as f64);
             report.family(&UNEXPECTED).sample([sampled.id.into()], unexpected.len() as f64);
         }

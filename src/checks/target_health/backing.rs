@@ -16,6 +16,7 @@ use crate::inventory::ids::NodeName;
 use crate::inventory::kube::{
     BindingGroup, EndpointSlice, PortReference, Service, ServicePort, ServiceType, TargetGroupBinding, TrafficPolicy,
 };
+use crate::inventory::parts::Parts;
 use crate::inventory::snapshot::{ClusterTargetGroup, Snapshot};
 
 /// What makes two targets the same one. The zone is left out: the controller matches without it.
@@ -100,7 +101,13 @@ pub(in crate::checks) struct Backing<'a> {
     pub(in crate::checks) exact: bool,
     target_type: TargetType,
     shared: bool,
+    /// When the cluster was last seen whole: the oldest of the lists it was looked up in.
+    seen_at: Option<Timestamp>,
 }
+
+/// How much older than the sample of a group the view of the cluster may be to be compared with it. A watch proves that it
+/// is alive every minute; beyond two of these and a margin it is not.
+const CLUSTER_LAG: Duration = Duration::from_secs(150);
 
 /// How a target that AWS calls unhealthy is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +135,7 @@ impl<'a> Backing<'a> {
             exact: false,
             target_type,
             shared: group.shared,
+            seen_at: seen_at(&snapshot.parts, target_type),
         };
         let Some((name, port)) = &group.backend else { return backing };
         let parts = &snapshot.parts;
@@ -159,6 +167,12 @@ impl<'a> Backing<'a> {
             && snapshot.parts.target_group_bindings.complete().is_some()
             && leaves_nothing_out(snapshot);
         backing
+    }
+
+    /// Whether the cluster was seen about when the group was sampled. An API server that cannot be reached leaves the last
+    /// endpoints standing while AWS goes on: what differs then is no difference.
+    pub(in crate::checks) fn is_current(&self, sampled_at: Timestamp) -> bool {
+        self.seen_at.is_some_and(|seen| after(seen, CLUSTER_LAG) >= sampled_at)
     }
 
     /// How to take a target, given how long a change may take to reach AWS.
@@ -200,8 +214,12 @@ impl<'a> Backing<'a> {
     /// What is expected and not registered, and what is registered with nobody behind it.
     ///
     /// `None` where that cannot be judged. A draining target is as good as gone, on both sides.
-    pub(in crate::checks) fn difference<'t>(&self, targets: &'t [Target]) -> Option<(BTreeSet<Key<'a>>, BTreeSet<Key<'t>>)> {
-        let expectation = self.expectation.as_ref().filter(|_| self.exact)?;
+    pub(in crate::checks) fn difference<'t>(
+        &self,
+        targets: &'t [Target],
+        sampled_at: Timestamp,
+    ) -> Option<(BTreeSet<Key<'a>>, BTreeSet<Key<'t>>)> {
+        let expectation = self.expectation.as_ref().filter(|_| self.exact && self.is_current(sampled_at))?;
         let registered: BTreeSet<Key<'t>> = targets
             .iter()
             .filter(|target| !matches!(target.state, TargetState::Draining | TargetState::UnhealthyDraining))
@@ -222,6 +240,12 @@ pub(in crate::checks) fn after(at: Timestamp, wait: Duration) -> Timestamp {
 }
 
 /// Nobody but one binding of this cluster registers in the group, by rules that are known.
+/// The oldest of the lists that the backing of a group is looked up in; `None` while one of them never was complete.
+fn seen_at(parts: &Parts, target_type: TargetType) -> Option<Timestamp> {
+    let lists = parts.services.fetched_at?.min(parts.endpoint_slices.fetched_at?).min(parts.target_group_bindings.fetched_at?);
+    if target_type == TargetType::Instance { Some(lists.min(parts.nodes.fetched_at?)) } else { Some(lists) }
+}
+
 fn is_exact(group: &ClusterTargetGroup, binding: Option<&TargetGroupBinding>) -> bool {
     let Some(binding) = binding else { return false };
     // Which nodes EKS Auto Mode takes as instance targets is not documented.

@@ -92,7 +92,7 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
             report.find(&UNHEALTHY_TARGETS, subject(), since, message);
         }
     }
-    let Some((missing, unexpected)) = backing.difference(sampled.targets) else { return };
+    let Some((missing, unexpected)) = backing.difference(sampled.targets, sampled.sampled_at) else { return };
     let Some(expectation) = &backing.expectation else { return };
     let settled = |changed_at: Option<Timestamp>| changed_at.is_none_or(|at| sampled.sampled_at >= after(at, hold_down));
 
@@ -154,6 +154,10 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
         return alb.then(|| format!("0 of {} targets are healthy{reasons}.", sampled.targets.len()));
     };
     if endpoints.ready + endpoints.not_ready == 0 {
+        return None;
+    }
+    // The endpoints of a cluster that cannot be seen may be gone, scaled to zero for one: then only targets that fail count.
+    if !backing.is_current(sampled.sampled_at) && sampled.count(TargetState::Unhealthy) == 0 {
         return None;
     }
     // What is ready may have become so after the sample. Without a ready endpoint no newer sample can be better than this one.

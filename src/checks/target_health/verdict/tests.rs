@@ -37,6 +37,50 @@ fn failing_targets_behind_ready_pods_are_told_with_their_reasons() {
     );
 }
 
+/// The API server was last heard this many seconds before the sample.
+fn lose_the_cluster(world: &mut World, seconds: i64) {
+    let parts = &mut world.parts;
+    let sampled = parts.target_health.values().next().unwrap().fetched_at.unwrap();
+    let seen = Some(sampled - jiff::SignedDuration::from_secs(seconds));
+    parts.services.fetched_at = seen;
+    parts.endpoint_slices.fetched_at = seen;
+    parts.target_group_bindings.fetched_at = seen;
+    parts.nodes.fetched_at = seen;
+}
+
+#[test]
+fn while_the_api_server_is_lost_nothing_is_missing_and_nothing_unexpected() {
+    for (seconds, judged) in [(0, true), (150, true), (151, false)] {
+        let mut world = World::healthy();
+        world.health(|health| {
+            health.targets.pop();
+            health.targets.push(target("10.0.1.99", Some(8080)));
+        });
+        lose_the_cluster(&mut world, seconds);
+        let verdict = judge(&world);
+        assert_eq!(verdict.codes().contains(&"NLB104"), judged, "{seconds} s: {:?}", verdict.codes());
+        assert_eq!(verdict.value("target_group_missing_targets", &["targetgroup/web/1"]), judged.then_some(1.0), "{seconds} s");
+        assert_eq!(
+            verdict.value("target_group_unexpected_targets", &["targetgroup/web/1"]),
+            judged.then_some(1.0),
+            "{seconds} s"
+        );
+    }
+}
+
+#[test]
+fn while_the_api_server_is_lost_an_emptied_group_may_be_scaled_to_zero_and_a_failing_one_is_not() {
+    let mut emptied = World::healthy();
+    emptied.health(|health| health.targets.clear());
+    assert_eq!(judge(&emptied).codes(), ["NLB101", "NLB104"]);
+    lose_the_cluster(&mut emptied, 600);
+    assert_eq!(judge(&emptied).codes(), [""; 0]);
+    let mut failing = World::healthy();
+    failing.all_states(TargetState::Unhealthy);
+    lose_the_cluster(&mut failing, 600);
+    assert_eq!(judge(&failing).codes(), ["NLB101"]);
+}
+
 #[test]
 fn scaled_to_zero_is_silent_with_and_without_leftovers() {
     for leftovers in [false, true] {
