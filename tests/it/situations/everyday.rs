@@ -432,7 +432,7 @@ pub(super) const EVERYDAY: &[Case] = &[
             *tags = [
                 ("eks:eks-cluster-name".into(), "demo".into()),
                 ("service.eks.amazonaws.com/stack".into(), "shop/web".into()),
-                ("service.eks.amazonaws.com/resource".into(), tags["service.k8s.aws/resource"].clone()),
+                ("service.eks.amazonaws.com/resource".into(), Arc::clone(&tags["service.k8s.aws/resource"])),
             ]
             .into();
         }
