@@ -83,7 +83,8 @@ fn load_balancers(world: &World, truth: &mut Truth) {
             truth.is("load_balancer_state", &[of, ("state", state)], u8::from(lb.state == state));
         }
         truth.is("load_balancer_created_timestamp_seconds", &[of], lb.created_at.as_second() as f64);
-        for listener in &lb.listeners {
+        // The only group of a listener gets everything, and so it is in all of these worlds but where a weight is 0.
+        for listener in lb.listeners.iter().filter(|it| it.forwards.len() > 1 || it.forwards.iter().any(|to| to.weight == 0)) {
             for to in &listener.forwards {
                 let labels = [of, ("listener_port", &listener.port.to_string()), ("target_group", to.target_group.as_str())];
                 truth.is("target_group_weight", &labels, to.weight);

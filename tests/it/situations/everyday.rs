@@ -432,7 +432,7 @@ pub(super) const EVERYDAY: &[Case] = &[
             *tags = [
                 ("eks:eks-cluster-name".into(), "demo".into()),
                 ("service.eks.amazonaws.com/stack".into(), "shop/web".into()),
-                ("service.eks.amazonaws.com/resource".into(), std::sync::Arc::clone(&tags["service.k8s.aws/resource"])),
+                ("service.eks.amazonaws.com/resource".into(), Arc::clone(&tags["service.k8s.aws/resource"])),
             ]
             .into();
         }
