@@ -21,7 +21,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::policy::Policy;
-use crate::inventory::snapshot::Snapshot;
+use crate::inventory::expiry::oldest_shown;
+use crate::inventory::snapshot::{Expiry, Snapshot};
 use model::{CheckRun, Family, FamilyDescription, FamilyKind, FindingKind, Outcome, Report, Sample};
 
 /// A check as data.
@@ -33,6 +34,8 @@ pub struct Check {
     pub families: &'static [&'static FamilyDescription],
     /// The findings it can make.
     pub findings: &'static [&'static FindingKind],
+    /// What it cannot judge without, as names of sources. While one of them is lost, no finding is no good news.
+    pub sources: &'static [&'static str],
     /// The judgement.
     pub run: fn(&Context<'_>, &mut Report),
 }
@@ -62,7 +65,7 @@ pub static CHECKS: &[&Check] = &[
 
 static FINDINGS: FamilyDescription = FamilyDescription {
     name: "findings",
-    help: "Findings of this code at the moment; a code whose check could not run has no series.",
+    help: "Findings of this code at the moment; 0 only where the check ran and saw everything it judges by.",
     kind: FamilyKind::Gauge,
     labels: &["code", "severity"],
 };
@@ -117,22 +120,34 @@ pub fn run(
             &b.subject,
         ))
     });
-    let counted = count_findings(checks, &outcome);
+    let counted = count_findings(checks, &outcome, &context);
     outcome.families.push(counted);
     outcome
 }
 
-fn count_findings(checks: &[&'static Check], outcome: &Outcome) -> Family {
-    let succeeded = checks.iter().zip(&outcome.runs).filter(|(_, run)| run.success).map(|(check, _)| check);
-    let mut samples: Vec<Sample> = succeeded
-        .flat_map(|check| check.findings)
-        .map(|kind| {
+fn count_findings(checks: &[&'static Check], outcome: &Outcome, context: &Context<'_>) -> Family {
+    let mut samples: Vec<Sample> = Vec::new();
+    for (check, _) in checks.iter().zip(&outcome.runs).filter(|(_, run)| run.success) {
+        let blind = is_blind(check, context);
+        for kind in check.findings {
             let count = outcome.findings.iter().filter(|finding| std::ptr::eq(finding.kind, *kind)).count();
-            Sample { labels: Box::new([kind.code.into(), kind.severity.as_str().into()]), value: count as f64 }
-        })
-        .collect();
+            if count > 0 || !blind {
+                samples.push(Sample { labels: Box::new([kind.code.into(), kind.severity.as_str().into()]), value: count as f64 });
+            }
+        }
+    }
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     Family { description: &FINDINGS, samples }
+}
+
+/// Whether a source that the check cannot judge without never succeeded, or so long ago that its values have vanished.
+fn is_blind(check: &Check, context: &Context<'_>) -> bool {
+    let sources = &context.snapshot.parts.sources;
+    let expiry = Expiry { max_staleness: context.policy.max_staleness() };
+    check.sources.iter().any(|name| {
+        let Some(status) = sources.get(*name).filter(|status| !status.absent) else { return false };
+        status.last_success.is_none_or(|at| at < oldest_shown(sources, name, context.now, expiry))
+    })
 }
 
 #[cfg(test)]
@@ -140,8 +155,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::inventory::parts::Parts;
-    use crate::inventory::snapshot::Expiry;
+    use crate::inventory::parts::{Parts, SourceStatus, source};
 
     fn nothing_known() -> Snapshot {
         Snapshot::join(Parts::default(), Timestamp::UNIX_EPOCH, Expiry { max_staleness: Duration::from_secs(1800) })
@@ -181,12 +195,34 @@ mod tests {
     }
 
     #[test]
+    fn a_check_without_its_sources_counts_no_zeros() {
+        let at = |second| Some(Timestamp::from_second(second).unwrap());
+        let counted = |last_success, absent| {
+            let status = SourceStatus { last_success, absent, ..SourceStatus::default() };
+            let parts = Parts {
+                sources: std::sync::Arc::new([(source::SUBNETS.into(), status)].into_iter().collect()),
+                ..Parts::default()
+            };
+            let policy = Policy::default();
+            let now = Timestamp::from_second(10_000).unwrap();
+            let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
+            let outcome = run(&[&subnets::CHECK], &snapshot, &policy, now, || Duration::ZERO);
+            outcome.families.last().expect("findings are always counted").samples.len()
+        };
+        assert_eq!(counted(at(8_200), false), subnets::CHECK.findings.len(), "1800 s old is still shown");
+        assert_eq!(counted(at(8_199), false), 0);
+        assert_eq!(counted(None, false), 0);
+        assert_eq!(counted(None, true), subnets::CHECK.findings.len(), "what does not exist is not lost");
+    }
+
+    #[test]
     fn a_check_that_panics_takes_nothing_with_it() {
         static FAMILY: FamilyDescription = FamilyDescription { name: "x", help: "X.", kind: FamilyKind::Gauge, labels: &[] };
         static BAD: Check = Check {
             name: "bad",
             families: &[&FAMILY],
             findings: &[&catalogue::DRIFT],
+            sources: &[],
             run: |_, _| panic!("a defect in this test"),
         };
         let outcome = outcome_of(&[&BAD, &freshness::CHECK]);

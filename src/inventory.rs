@@ -1,7 +1,7 @@
 //! Stage 2, remember: what the sources found, as plain immutable data with ages and gaps, joined into one picture. Pure.
 
 pub mod aws;
-mod expiry;
+pub(crate) mod expiry;
 pub mod ids;
 pub mod kube;
 pub mod membership;

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::config::policy::Policy;
 use crate::expose::exposition::Exposition;
 use crate::expose::readiness::Readiness;
-use crate::inventory::parts::{Parts, source};
+use crate::inventory::parts::Parts;
 use crate::inventory::readiness::{Pending, pending};
 use crate::inventory::snapshot::{Expiry, Snapshot};
 use crate::sources::store::Store;
@@ -26,9 +26,6 @@ const TICK: Duration = Duration::from_secs(15);
 
 /// Before it is known what belongs to the cluster, only how the sources are doing can be told without guessing.
 static BEFORE_IDENTITY: &[&Check] = &[&checks::freshness::CHECK];
-
-/// The family that counts findings by their code.
-const FINDINGS: &str = "findings";
 
 /// Makes pictures for ever.
 pub(super) async fn run(
@@ -92,21 +89,8 @@ fn judge(parts: Parts, policy: &Policy, identified: bool) -> (Outcome, Pending) 
     let pending = pending(&snapshot);
     let table = if identified || pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
     let started = Instant::now();
-    let mut outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
-    // That a newcomer is not known yet hides nothing that was seen before.
-    if identified && pending.identity.iter().any(|name| name != source::TAGS) {
-        withhold_zeros(&mut outcome);
-    }
+    let outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
     (outcome, pending)
-}
-
-/// Whoever cannot see finds nothing: without a list that everything is judged by, no finding is no good news. Only the counts
-/// of findings about the sources themselves keep their zeros.
-fn withhold_zeros(outcome: &mut Outcome) {
-    let about_sources = |code: &str| BEFORE_IDENTITY.iter().flat_map(|check| check.findings).any(|kind| kind.code == code);
-    for family in outcome.families.iter_mut().filter(|family| family.description.name == FINDINGS) {
-        family.samples.retain(|sample| sample.value > 0.0 || about_sources(sample.labels[0].as_str()));
-    }
 }
 
 #[cfg(test)]
@@ -117,6 +101,7 @@ mod tests {
     use crate::inventory::aws::{IpAddressType, LoadBalancer, LoadBalancerState, Scheme};
     use crate::inventory::ids::{Arn, VpcId};
     use crate::inventory::part::{Failure, FailureCategory};
+    use crate::inventory::parts::{SourceStatus, source};
 
     /// Everything is known, and there is nothing.
     fn empty_cluster() -> Parts {
@@ -157,7 +142,7 @@ mod tests {
     }
 
     fn counted(outcome: &Outcome) -> Vec<&str> {
-        let family = outcome.families.iter().find(|family| family.description.name == FINDINGS).unwrap();
+        let family = outcome.families.iter().find(|family| family.description.name == "findings").unwrap();
         family.samples.iter().map(|sample| sample.labels[0].as_str()).collect()
     }
 
@@ -190,10 +175,13 @@ mod tests {
         let failure =
             Failure { category: FailureCategory::Unreachable, operation: "watch services".to_owned(), message: String::new() };
         parts.services.fail(failure, clock::now());
+        let lost = SourceStatus { last_attempt: Some(clock::now()), ..SourceStatus::default() };
+        parts.sources = Arc::new(BTreeMap::from([(source::SERVICES.into(), lost)]));
         let (outcome, pending) = judge(parts, &Policy::default(), true);
         assert_eq!(pending.identity, [source::SERVICES]);
         assert_eq!(checks_run(&outcome), CHECKS.len());
         let counted = counted(&outcome);
-        assert!(!counted.is_empty() && counted.iter().all(|code| code.starts_with("NLB9")), "{counted:?}");
+        let judged_by_services = checks::services::CHECK.findings.iter().any(|kind| counted.contains(&kind.code));
+        assert!(!judged_by_services && counted.contains(&"NLB901") && counted.contains(&"NLB401"), "{counted:?}");
     }
 }

@@ -23,7 +23,7 @@ use crate::controller::ownership::{Ownership, owner_in};
 use crate::inventory::aws::LoadBalancerState;
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{EventObject, LeaderLease, ReconcileFailure, ReconcileState, Service};
-use crate::inventory::parts::EventKey;
+use crate::inventory::parts::{EventKey, source};
 use crate::inventory::snapshot::{ClusterLoadBalancer, Controller};
 use case::{Case, World};
 use rows::{Difference, ROWS, Repair, Row};
@@ -58,6 +58,19 @@ pub static CHECK: Check = Check {
     name: "drift",
     families: &[&SERVICE_ANNOTATION_DRIFT, &SERVICE_DRIFTED_ANNOTATIONS, &SERVICE_BLOCKED_FAMILY, &BINDING_BLOCKED_FAMILY],
     findings: &[&DRIFT, &DRIFT_NEVER_REPAIRED, &SERVICE_BLOCKED, &BINDING_BLOCKED, &QUOTA_NAMED_BY_EVENT],
+    sources: &[
+        source::LOAD_BALANCERS,
+        source::TARGET_GROUPS,
+        source::TAGS,
+        source::LOAD_BALANCER_ATTRIBUTES,
+        source::TARGET_GROUP_ATTRIBUTES,
+        source::SUBNETS,
+        source::SECURITY_GROUPS,
+        source::SERVICES,
+        source::CONTROLLER,
+        source::EVENTS,
+        source::TARGET_GROUP_BINDINGS,
+    ],
     run,
 };
 

@@ -15,6 +15,7 @@ pub static CHECK: Check = Check {
     name: "freshness",
     families: &[&UP, &LAST_SUCCESS, &LAST_ATTEMPT, &INTERVAL, &MISSING],
     findings: &[&SOURCE_DOWN, &SOURCE_DENIED, &SOURCE_STALE, &RESOURCES_MISSING],
+    sources: &[],
     run,
 };
 

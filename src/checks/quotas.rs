@@ -13,6 +13,7 @@ use super::{Check, Context};
 use crate::controller::security_groups::Roles;
 use crate::inventory::aws::QuotaOrigin;
 use crate::inventory::ids::{LoadBalancerId, TargetGroupId};
+use crate::inventory::parts::source;
 use crate::inventory::quota::{QUOTAS, quota};
 use cost::OneMore;
 use usage::{Usage, load_balancer_usage, shared_usage, target_group_usage};
@@ -62,6 +63,14 @@ pub static CHECK: Check = Check {
     name: "quotas",
     families: &[&LIMIT, &ASSUMED, &USAGE, &LOAD_BALANCER_USAGE, &TARGET_GROUP_USAGE, &ELASTIC_IPS],
     findings: &[&QUOTA_EXHAUSTED, &QUOTA_NEARLY_EXHAUSTED, &QUOTA_ASSUMED, &QUOTA_BEYOND_LIMIT],
+    sources: &[
+        source::LOAD_BALANCERS,
+        source::TARGET_GROUPS,
+        source::NETWORK_INTERFACES,
+        source::SECURITY_GROUPS,
+        source::ACCOUNT_LIMITS,
+        source::SERVICE_QUOTAS,
+    ],
     run,
 };
 

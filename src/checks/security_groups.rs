@@ -17,6 +17,7 @@ use crate::controller::security_groups::cost::RuleCost;
 use crate::controller::security_groups::{Role, Roles};
 use crate::inventory::aws::{IpFamily, SecurityGroup};
 use crate::inventory::ids::{PrefixListId, SecurityGroupId};
+use crate::inventory::parts::source;
 use counting::RuleCount;
 
 static INFO: FamilyDescription = FamilyDescription {
@@ -44,6 +45,7 @@ pub static CHECK: Check = Check {
     name: "security_groups",
     families: &[&INFO, &ROLE, &RULES],
     findings: &[&RULES_EXHAUSTED, &RULES_NEARLY_EXHAUSTED, &RULES_BEYOND_LIMIT, &UNKNOWN_PREFIX_LIST_WEIGHT],
+    sources: &[source::SECURITY_GROUPS, source::NETWORK_INTERFACES, source::PREFIX_LISTS, source::SERVICE_QUOTAS],
     run,
 };
 

@@ -11,7 +11,7 @@ use super::{Check, Context};
 use crate::controller::ownership::{Ownership, owner_in};
 use crate::inventory::aws::LoadBalancerState;
 use crate::inventory::kube::{PortReference, Service, ServiceType, Version};
-use crate::inventory::parts::Parts;
+use crate::inventory::parts::{Parts, source};
 use crate::inventory::snapshot::{Controller, Owner, Snapshot};
 
 static LOAD_BALANCER_INFO: FamilyDescription = FamilyDescription {
@@ -116,6 +116,7 @@ pub static CHECK: Check = Check {
         &EXPORTER_SCOPE_INFO,
     ],
     findings: &[&LOAD_BALANCER_NOT_ACTIVE, &OWNED_BY_NOBODY, &IN_TREE_OWNED, &NO_CONTROLLER, &OLD_CONTROLLER],
+    sources: &[source::LOAD_BALANCERS, source::TARGET_GROUPS, source::TAGS, source::SERVICES, source::CONTROLLER],
     run,
 };
 

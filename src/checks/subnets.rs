@@ -13,6 +13,7 @@ use crate::controller::subnets::{
 };
 use crate::inventory::aws::{Locale, Scheme, Subnet};
 use crate::inventory::ids::SubnetId;
+use crate::inventory::parts::source;
 
 static INFO: FamilyDescription = FamilyDescription {
     name: "subnet_info",
@@ -56,6 +57,7 @@ pub static CHECK: Check = Check {
     name: "subnets",
     families: &[&INFO, &AVAILABLE, &TOTAL, &DISCOVERY, &ROUTE, &USABLE_ZONES],
     findings: &[&SUBNET_NEARLY_FULL, &NO_USABLE_ZONE, &ODD_ROLE_TAG_VALUE, &ROLE_CONTRADICTS_ROUTE, &SUBNET_LOW],
+    sources: &[source::SUBNETS, source::ROUTE_TABLES, source::AVAILABILITY_ZONES, source::SERVICES],
     run,
 };
 

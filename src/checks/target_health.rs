@@ -18,6 +18,7 @@ use super::model::{FamilyDescription, FamilyKind, Report};
 use super::{Check, Context};
 use crate::inventory::aws::{TargetReason, TargetState};
 use crate::inventory::ids::TargetGroupId;
+use crate::inventory::parts::source;
 
 /// The check.
 pub static CHECK: Check = Check {
@@ -36,6 +37,16 @@ pub static CHECK: Check = Check {
         &TARGET_HEALTH_SERIES_DROPPED,
     ],
     findings: &[&NO_HEALTHY_TARGET, &UNHEALTHY_TARGETS, &MISSING_TARGETS, &UNEXPECTED_TARGETS],
+    sources: &[
+        source::LOAD_BALANCERS,
+        source::TARGET_GROUPS,
+        source::TAGS,
+        source::TARGET_HEALTH,
+        source::SERVICES,
+        source::ENDPOINT_SLICES,
+        source::NODES,
+        source::TARGET_GROUP_BINDINGS,
+    ],
     run,
 };
 

@@ -14,11 +14,24 @@ use super::target_health::verdict::Sampled;
 use super::{Check, Context};
 use crate::inventory::aws::{Target, TargetState};
 use crate::inventory::ids::ZoneName;
+use crate::inventory::parts::source;
 use crate::inventory::snapshot::Snapshot;
 
 /// The check.
-pub static CHECK: Check =
-    Check { name: "zones", families: &[&ZONE_TARGETS, &FAILING, &CROSS_ZONE], findings: &[&DARK_ZONE], run };
+pub static CHECK: Check = Check {
+    name: "zones",
+    families: &[&ZONE_TARGETS, &FAILING, &CROSS_ZONE],
+    findings: &[&DARK_ZONE],
+    sources: &[
+        source::LOAD_BALANCERS,
+        source::TARGET_GROUPS,
+        source::TAGS,
+        source::TARGET_HEALTH,
+        source::LOAD_BALANCER_ATTRIBUTES,
+        source::TARGET_GROUP_ATTRIBUTES,
+    ],
+    run,
+};
 
 static ZONE_TARGETS: FamilyDescription = FamilyDescription {
     name: "target_group_zone_targets",

@@ -6,8 +6,16 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::part::Part;
-use super::parts::{Parts, PerResource, source};
+use super::parts::{Parts, PerResource, SourceStatus, source};
 use super::snapshot::Expiry;
+
+/// How old what a source brought may be at most.
+pub(crate) fn oldest_shown(sources: &BTreeMap<Arc<str>, SourceStatus>, name: &str, now: Timestamp, expiry: Expiry) -> Timestamp {
+    let interval = sources.get(name).map_or(0, |status| status.interval_seconds);
+    let allowed = expiry.max_staleness.as_secs().max(interval.saturating_mul(3));
+    let allowed = SignedDuration::from_secs(i64::try_from(allowed).unwrap_or(i64::MAX));
+    now.saturating_sub(allowed).unwrap_or(Timestamp::MIN)
+}
 
 /// Empties every part whose last complete value is older than allowed.
 ///
@@ -15,12 +23,7 @@ use super::snapshot::Expiry;
 /// everything that was judged on it.
 pub(super) fn forget_stale(parts: &mut Parts, now: Timestamp, expiry: Expiry) {
     let sources = Arc::clone(&parts.sources);
-    let oldest = |name: &str| {
-        let interval = sources.get(name).map_or(0, |status| status.interval_seconds);
-        let allowed = expiry.max_staleness.as_secs().max(interval.saturating_mul(3));
-        let allowed = SignedDuration::from_secs(i64::try_from(allowed).unwrap_or(i64::MAX));
-        now.saturating_sub(allowed).unwrap_or(Timestamp::MIN)
-    };
+    let oldest = |name: &str| oldest_shown(&sources, name, now, expiry);
     macro_rules! forget {
         ($($field:ident by $source:ident),+ $(,)?) => { $(forget_one(&mut parts.$field, oldest(source::$source));)+ };
     }
