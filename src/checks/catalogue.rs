@@ -38,7 +38,7 @@ catalogue! {
     SUBNET_LOW = "NLB206" Info "A subnet has fewer than 16 free addresses."
         "Plan for more address space before the next load balancers.",
     RULES_EXHAUSTED = "NLB301" Critical "A security group of the load balancers' endpoints has no room for the rules of one more load balancer."
-        "Raise the quota on rules per security group, or see the runbook for the other ways out.",
+        "Raise the quota on rules per security group; other ways out are ip targets, one Ingress in place of several Services, or another account.",
     RULES_NEARLY_EXHAUSTED = "NLB302" Warning "A security group is close to its quota of rules."
         "Raise the quota on rules per security group before it is reached.",
     RULES_BEYOND_LIMIT = "NLB303" Info "More rules are counted than the quota allows, which AWS does not permit: the count or the limit is wrong."
