@@ -2,6 +2,7 @@
 //! or why it found nothing, into the store.
 
 pub mod aws;
+mod intern;
 pub mod kube;
 pub mod schedule;
 pub mod store;

@@ -2,32 +2,19 @@
 //!
 //! A thousand load balancers have some hundred thousand keys and values, of which a few hundred differ.
 
-use std::collections::HashSet;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
+
+use crate::sources::intern::Interner;
 
 /// Longer texts are rarely the same twice.
 const LONGEST: usize = 80;
 
-/// When so many differ they are no vocabulary: the pool starts again. What is in use stays, by its own references.
-const MOST: usize = 50_000;
-
-static POOL: LazyLock<Mutex<HashSet<Arc<str>>>> = LazyLock::new(Mutex::default);
+/// One for all calls: the same zones, subnets and keys come in the answers of several.
+static POOL: LazyLock<Interner> = LazyLock::new(Interner::default);
 
 /// A shared copy of `text`.
 pub(crate) fn intern(text: &str) -> Arc<str> {
-    if text.len() > LONGEST {
-        return text.into();
-    }
-    let mut pool = POOL.lock().expect("nothing panics while it holds this lock");
-    if let Some(known) = pool.get(text) {
-        return Arc::clone(known);
-    }
-    if pool.len() >= MOST {
-        pool.clear();
-    }
-    let shared: Arc<str> = text.into();
-    pool.insert(Arc::clone(&shared));
-    shared
+    if text.len() > LONGEST { text.into() } else { POOL.get(text) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,6 @@ use serde::de::IgnoredAny;
 
 use super::batch::{Batch, Patch};
 use super::fields::{created_at, non_empty, object_name, port_reference};
-use super::intern::Interner;
 use super::reconciles;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
@@ -24,6 +23,7 @@ use crate::inventory::kube::{
     BindingGroup, EventObject, LabelExpression, LabelOperator, LabelSelector, StringMap, TargetGroupBinding,
 };
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// A binding as it comes: the fields that are read.
 #[derive(Debug, Clone, Deserialize)]

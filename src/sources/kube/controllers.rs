@@ -14,12 +14,12 @@ use tokio::sync::watch;
 
 use super::batch::{Batch, Patch};
 use super::fields::object_name;
-use super::intern::Interner;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{ControllerDeployment, StringMap, Version};
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// The name of chart, image and container.
 const NAME: &str = "aws-load-balancer-controller";

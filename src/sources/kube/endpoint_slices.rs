@@ -7,12 +7,12 @@ use k8s_openapi::api::discovery::v1 as api;
 
 use super::batch::{Batch, Patch};
 use super::fields::{object_name, port, protocol};
-use super::intern::Interner;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::ids::{NodeName, ObjectName, ZoneName};
 use crate::inventory::kube::{Endpoint, EndpointPort, EndpointSlice};
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// The label that says which Service a slice belongs to.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";

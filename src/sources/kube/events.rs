@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as api;
 
 use super::batch::Batch;
-use super::intern::Interner;
 use super::reconciles::{self, Fact};
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::kube::EventObject;
 use crate::inventory::parts::{EventKey, Parts};
+use crate::sources::intern::Interner;
 
 /// What is kept of a message at most.
 const LONGEST_MESSAGE: usize = 1000;

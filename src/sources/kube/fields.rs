@@ -10,7 +10,7 @@ use super::watch::Undecodable;
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{PortReference, Protocol};
 
-use super::intern::Interner;
+use crate::sources::intern::Interner;
 
 /// Namespace and name.
 pub(super) fn object_name(metadata: &ObjectMeta, interner: &Interner) -> Result<ObjectName, Undecodable> {

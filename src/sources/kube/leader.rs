@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1 as api;
 
 use super::batch::Batch;
-use super::intern::Interner;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::kube::LeaderLease;
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// The Lease's name.
 pub(super) const NAME: &str = "aws-load-balancer-controller-leader";

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as api;
 
 use super::batch::{Batch, Patch};
-use super::intern::Interner;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::ids::{InstanceId, NodeName, ZoneName};
 use crate::inventory::kube::{ConditionStatus, Node};
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// Where a node is, and what that was called before Kubernetes 1.17.
 const ZONE_LABELS: [&str; 2] = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"];

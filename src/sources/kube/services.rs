@@ -8,13 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 
 use super::batch::{Batch, Patch};
 use super::fields::{created_at, non_empty, object_name, optional_port, port, port_reference, protocol};
-use super::intern::Interner;
 use super::reconciles;
 use super::report::Change;
 use super::watch::{Subject, Undecodable};
 use crate::inventory::ids::ObjectName;
 use crate::inventory::kube::{EventObject, PortReference, Service, ServicePort, ServiceType, TrafficPolicy};
 use crate::inventory::parts::Parts;
+use crate::sources::intern::Interner;
 
 /// `kubectl apply` writes the whole object into it: it doubles every Service and says nothing new.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

@@ -1,4 +1,4 @@
-//! How are the same few texts kept once? Zones, nodes, namespaces, labels and annotations repeat thousands of times.
+//! How are the same few texts kept once? Zones, nodes, namespaces, keys of tags and attributes repeat thousands of times.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use crate::inventory::kube::StringMap;
 
 /// Shared texts. What nobody uses any more goes when the set has doubled.
 #[derive(Debug, Default)]
-pub(super) struct Interner {
+pub(crate) struct Interner {
     texts: Mutex<Texts>,
 }
 
@@ -20,7 +20,7 @@ struct Texts {
 
 impl Interner {
     /// The shared copy of a text.
-    pub(super) fn get(&self, text: &str) -> Arc<str> {
+    pub(crate) fn get(&self, text: &str) -> Arc<str> {
         let mut texts = self.texts.lock().expect("no holder of this lock panics");
         if let Some(known) = texts.set.get(text) {
             return Arc::clone(known);
@@ -35,12 +35,12 @@ impl Interner {
     }
 
     /// Labels or annotations.
-    pub(super) fn map(&self, map: &BTreeMap<String, String>) -> StringMap {
+    pub(crate) fn map(&self, map: &BTreeMap<String, String>) -> StringMap {
         map.iter().map(|(key, value)| (self.get(key), self.get(value))).collect()
     }
 
     /// A name whose namespace is shared.
-    pub(super) fn name(&self, namespace: &str, name: &str) -> ObjectName {
+    pub(crate) fn name(&self, namespace: &str, name: &str) -> ObjectName {
         ObjectName { namespace: self.get(namespace), name: self.get(name) }
     }
 }
