@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eks_nlb_exporter::simulator::kube_api::DEPLOYMENTS;
 use eks_nlb_exporter::simulator::{self, Simulator, SimulatorSettings};
 
 use crate::support::{Daemon, Scrape, eventually, exporter, get};
@@ -15,8 +16,14 @@ struct Setting {
 
 impl Setting {
     async fn start(faults: &[&str]) -> Self {
+        Self::start_in(faults, |_| ()).await
+    }
+
+    /// The same in a world that is changed before the daemon looks.
+    async fn start_in(faults: &[&str], change: impl FnOnce(&Simulator)) -> Self {
         let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
         let simulator = simulator::start(SimulatorSettings { faults, ..SimulatorSettings::default() }).await.unwrap();
+        change(&simulator);
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, simulator.kubeconfig()).unwrap();
@@ -149,4 +156,24 @@ async fn a_target_group_deleted_between_list_and_call_is_no_failure() {
     let scrape = setting.when("its series are gone", |scrape| scrape.family("target_group_targets").len() < before).await;
     assert_eq!(Setting::up(&scrape, "aws_target_health"), Some(1.0));
     assert_eq!(scrape.value("source_missing_resources{source=\"aws_target_health\"}"), Some(0.0));
+}
+
+#[tokio::test]
+async fn without_a_cluster_name_it_says_where_it_looked_and_goes_on_once_there_is_one() {
+    let setting = Setting::start_in(&[], |simulator| {
+        simulator.kube.set_served(DEPLOYMENTS, false);
+    })
+    .await;
+    eventually("it is said what is missing and where it was looked for", Duration::from_secs(60), async || {
+        let (status, pending) = get(&setting.daemon.url("/-/ready")).await?;
+        let log = setting.daemon.program.output();
+        let said = status == 503 && pending.contains("cluster_name") && log.contains("looked for the flag --cluster-name");
+        if said { Ok(()) } else { Err(format!("{status}: {pending}\n{log}")) }
+    })
+    .await;
+    let scrape = setting.daemon.scrape().await;
+    assert_eq!(Setting::up(&scrape, "aws_load_balancers"), Some(1.0), "what needs no name goes on");
+    assert!(scrape.family("load_balancer_info").is_empty() && scrape.family("service_load_balancers").is_empty(), "no guesses");
+    setting.simulator.kube.set_served(DEPLOYMENTS, true);
+    setting.daemon.ready(Duration::from_secs(90)).await;
 }
