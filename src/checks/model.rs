@@ -191,6 +191,8 @@ pub struct FindingKind {
 pub enum Subject {
     /// A Service.
     Service(ObjectName),
+    /// A Gateway.
+    Gateway(ObjectName),
     /// A load balancer.
     LoadBalancer(LoadBalancerId),
     /// A target group.
@@ -215,6 +217,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Service(name) => write!(f, "Service {name}"),
+            Self::Gateway(name) => write!(f, "Gateway {name}"),
             Self::LoadBalancer(id) => write!(f, "load balancer {id}"),
             Self::TargetGroup(id) => write!(f, "target group {id}"),
             Self::TargetGroupBinding(name) => write!(f, "TargetGroupBinding {name}"),

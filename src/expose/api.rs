@@ -79,6 +79,7 @@ impl SubjectView {
     fn of(subject: &Subject) -> Self {
         let (kind, name) = match subject {
             Subject::Service(name) => ("service", name.to_string()),
+            Subject::Gateway(name) => ("gateway", name.to_string()),
             Subject::LoadBalancer(id) => ("load_balancer", id.to_string()),
             Subject::TargetGroup(id) => ("target_group", id.to_string()),
             Subject::TargetGroupBinding(name) => ("target_group_binding", name.to_string()),

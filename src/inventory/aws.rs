@@ -268,6 +268,34 @@ pub struct Listener {
     pub alpn_policy: Option<Arc<str>>,
 }
 
+/// The minimum capacity of a load balancer (`DescribeCapacityReservation`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityReservation {
+    /// `MinimumLoadBalancerCapacity.CapacityUnits`; 0 where the answer has none: nothing is reserved.
+    pub capacity_units: i32,
+}
+
+/// The cluster as EKS knows it (`eks:DescribeCluster`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EksCluster {
+    /// `name`.
+    pub name: Arc<str>,
+    /// `version`: of Kubernetes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
+    /// `resourcesVpcConfig.vpcId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_id: Option<VpcId>,
+    /// `resourcesVpcConfig.subnetIds`: where the cluster was told to live.
+    pub subnets: BTreeSet<SubnetId>,
+    /// `resourcesVpcConfig.clusterSecurityGroupId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_security_group: Option<SecurityGroupId>,
+    /// `kubernetesNetworkConfig.elasticLoadBalancing.enabled`: EKS Auto Mode makes load balancers here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_mode: bool,
+}
+
 /// Where a listener sends to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {

@@ -50,10 +50,17 @@ pub(super) fn forget_stale(parts: &mut Parts, now: Timestamp, expiry: Expiry) {
         controllers by CONTROLLER,
         leader_lease by LEADER_LEASE,
         vpc_cni by VPC_CNI,
+        gateways by GATEWAYS,
+        gateway_classes by GATEWAY_CLASSES,
+        routes by ROUTES,
+        eks_cluster by EKS_CLUSTER,
     );
     forget_each!(
         tags by TAGS,
         listeners by LISTENERS,
+        listener_certificates by LISTENER_CERTIFICATES,
+        listener_attributes by LISTENER_ATTRIBUTES,
+        capacity_reservations by CAPACITY_RESERVATIONS,
         load_balancer_attributes by LOAD_BALANCER_ATTRIBUTES,
         target_group_attributes by TARGET_GROUP_ATTRIBUTES,
         target_health by TARGET_HEALTH,

@@ -289,6 +289,75 @@ impl LabelSelector {
     }
 }
 
+/// A Gateway (`gateway.networking.k8s.io`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.creationTimestamp`.
+    pub created_at: Timestamp,
+    /// `metadata.deletionTimestamp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    /// `metadata.finalizers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<Arc<str>>,
+    /// `spec.gatewayClassName`.
+    pub class: Arc<str>,
+    /// `spec.listeners`.
+    #[serde(default)]
+    pub listeners: Vec<GatewayListener>,
+    /// Condition `Programmed`; Unknown when it has none.
+    pub programmed: ConditionStatus,
+    /// `status.addresses[].value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Arc<str>>,
+}
+
+/// One of a Gateway's listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayListener {
+    /// `name`.
+    pub name: Arc<str>,
+    /// `port`.
+    pub port: u16,
+    /// `protocol`: `TCP`, `TLS`, `UDP`, `HTTP`, …
+    pub protocol: Arc<str>,
+}
+
+/// A GatewayClass: which controller answers for the Gateways of this class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayClass {
+    /// The name.
+    pub name: Arc<str>,
+    /// `spec.controllerName`; `gateway.k8s.aws/nlb` for the NLBs of the AWS Load Balancer Controller.
+    pub controller: Arc<str>,
+}
+
+closed_set!(
+    /// A kind of route that a Gateway's NLB can have.
+    RouteKind { Tcp = "TCPRoute", Tls = "TLSRoute", Udp = "UDPRoute" }
+);
+
+/// A TCPRoute, TLSRoute or UDPRoute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Its kind.
+    pub kind: RouteKind,
+    /// Namespace and name.
+    pub name: ObjectName,
+    /// `metadata.creationTimestamp`.
+    pub created_at: Timestamp,
+    /// `spec.parentRefs` that name Gateways.
+    #[serde(default)]
+    pub gateways: Vec<ObjectName>,
+    /// `spec.rules[].backendRefs` that name Services, with their port.
+    #[serde(default)]
+    pub backends: Vec<(ObjectName, u16)>,
+}
+
 closed_set!(
     /// What an event is about.
     EventObject { Service = "Service", TargetGroupBinding = "TargetGroupBinding" }

@@ -2,22 +2,23 @@
 //!
 //! Cloning is cheap: every map is shared and copied only when written while a clone lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::aws::{
-    Address, Attributes, Listener, LoadBalancer, Locale, NetworkInterface, PrefixList, QuotaValue, RouteTable, SecurityGroup,
-    Subnet, Tags, TargetGroup, TargetHealth, Vpc,
+    Address, Attributes, CapacityReservation, EksCluster, Listener, LoadBalancer, Locale, NetworkInterface, PrefixList,
+    QuotaValue, RouteTable, SecurityGroup, Subnet, Tags, TargetGroup, TargetHealth, Vpc,
 };
 use super::ids::{
     AllocationId, Arn, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId, SubnetId,
     TargetGroupId, VpcId, ZoneName,
 };
 use super::kube::{
-    ControllerDeployment, EndpointSlice, EventObject, LeaderLease, Node, ReconcileState, Service, TargetGroupBinding,
+    ControllerDeployment, EndpointSlice, EventObject, Gateway, GatewayClass, LeaderLease, Node, ReconcileState, Route, RouteKind,
+    Service, TargetGroupBinding,
 };
 use super::part::{Failure, Part};
 
@@ -39,6 +40,14 @@ pub struct Parts {
     pub target_groups: List<TargetGroupId, TargetGroup>,
     /// Tags of load balancers and target groups by full ARN.
     pub tags: PerResource<Arn, Tags>,
+    /// Certificates of listeners other than the default one's (SNI), for listeners of Services that name certificates.
+    pub listener_certificates: PerResource<Arn, BTreeSet<Arc<str>>>,
+    /// Attributes of listeners, for those of Services that name such attributes.
+    pub listener_attributes: PerResource<Arn, Attributes>,
+    /// Reserved capacity, for load balancers of Services that name one.
+    pub capacity_reservations: PerResource<LoadBalancerId, CapacityReservation>,
+    /// The cluster as EKS knows it; optional.
+    pub eks_cluster: Part<EksCluster>,
     /// Listeners of this cluster's load balancers.
     pub listeners: PerResource<LoadBalancerId, Vec<Listener>>,
     /// Attributes of this cluster's load balancers.
@@ -73,6 +82,12 @@ pub struct Parts {
     pub nodes: List<NodeName, Node>,
     /// TargetGroupBindings; complete and empty when the CRD does not exist.
     pub target_group_bindings: List<ObjectName, TargetGroupBinding>,
+    /// Gateways; complete and empty when the CRD does not exist.
+    pub gateways: List<ObjectName, Gateway>,
+    /// GatewayClasses, by name; complete and empty when the CRD does not exist.
+    pub gateway_classes: List<Arc<str>, GatewayClass>,
+    /// TCPRoutes, TLSRoutes and UDPRoutes, by `(kind, name)`; complete and empty when none of the CRDs exists.
+    pub routes: List<RouteKey, Route>,
     /// What the events say, accumulated.
     pub reconciles: Part<BTreeMap<EventKey, ReconcileState>>,
     /// Deployments of the AWS Load Balancer Controller: none, one, or a misconfigured two.
@@ -101,29 +116,42 @@ pub struct Scope {
     pub vpc_id: Option<VpcId>,
 }
 
-/// The object an event is about, written `Kind:namespace/name`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventKey {
-    /// The kind.
-    pub kind: EventObject,
-    /// The object.
-    pub name: ObjectName,
-}
+/// A map's key is text in JSON: the kind and the object, written `Kind:namespace/name`.
+macro_rules! object_key {
+    ($(#[$doc:meta])* $name:ident of $kind:ty) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            /// The kind.
+            pub kind: $kind,
+            /// The object.
+            pub name: ObjectName,
+        }
 
-impl Serialize for EventKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}:{}", self.kind, self.name))
-    }
-}
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&format_args!("{}:{}", self.kind, self.name))
+            }
+        }
 
-impl<'de> Deserialize<'de> for EventKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.split_once(':')
-            .and_then(|(kind, name)| Some(Self { kind: EventObject::parse(kind)?, name: ObjectName::parse(name)? }))
-            .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not of the form Kind:namespace/name")))
-    }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.split_once(':')
+                    .and_then(|(kind, name)| Some(Self { kind: <$kind>::parse(kind)?, name: ObjectName::parse(name)? }))
+                    .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not of the form Kind:namespace/name")))
+            }
+        }
+    };
 }
+object_key!(
+    /// The object an event is about.
+    EventKey of EventObject
+);
+object_key!(
+    /// A route.
+    RouteKey of RouteKind
+);
 
 /// How one source is doing: a kind of AWS call or a Kubernetes watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +185,10 @@ pub mod source {
         ACCOUNT_LIMITS = "aws_account_limits",
         AVAILABILITY_ZONES = "aws_availability_zones",
         CALLER_IDENTITY = "aws_caller_identity",
+        CAPACITY_RESERVATIONS = "aws_capacity_reservations",
+        EKS_CLUSTER = "aws_eks_cluster",
+        LISTENER_ATTRIBUTES = "aws_listener_attributes",
+        LISTENER_CERTIFICATES = "aws_listener_certificates",
         LISTENERS = "aws_listeners",
         LOAD_BALANCER_ATTRIBUTES = "aws_load_balancer_attributes",
         LOAD_BALANCERS = "aws_load_balancers",
@@ -174,8 +206,11 @@ pub mod source {
         CONTROLLER = "kube_controller",
         ENDPOINT_SLICES = "kube_endpoint_slices",
         EVENTS = "kube_events",
+        GATEWAY_CLASSES = "kube_gateway_classes",
+        GATEWAYS = "kube_gateways",
         LEADER_LEASE = "kube_leader_lease",
         NODES = "kube_nodes",
+        ROUTES = "kube_routes",
         SERVICES = "kube_services",
         TARGET_GROUP_BINDINGS = "kube_target_group_bindings",
         VPC_CNI = "kube_vpc_cni",
