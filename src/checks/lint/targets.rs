@@ -68,16 +68,17 @@ fn backends(case: &mut Case<'_>) {
     let backends = case.known.backends.unwrap_or_default();
     if backends.fargate > 0 && target_type == Some(TargetType::Instance) {
         let message = format!(
-            "{} of its {} pods are on Fargate, and its targets are instances: pods on Fargate are reached by ip targets only.",
-            backends.fargate, backends.pods
+            "Of its {} pods {} run on Fargate, and its targets are instances: pods on Fargate are reached by ip targets only.",
+            backends.pods, backends.fargate
         );
         case.tell(Rule::FargateInstance, name::TARGET_TYPE, message);
     }
-    if backends.fargate > 0 && case.scheme() == Some(Scheme::InternetFacing) {
+    // A load balancer that exists has found its subnets.
+    if backends.fargate > 0 && case.known.load_balancer.is_none() && case.scheme() == Some(Scheme::InternetFacing) {
         let message = format!(
-            "{} of its {} pods are on Fargate, which is in private subnets only, and its load balancer is internet-facing: it needs \
+            "Of its {} pods {} run on Fargate, which is in private subnets only, and its load balancer is internet-facing: it needs \
              public subnets of its own.",
-            backends.fargate, backends.pods
+            backends.pods, backends.fargate
         );
         case.tell(Rule::FargatePublic, name::SCHEME, message);
     }

@@ -431,7 +431,7 @@ fn names_and_values() -> Vec<Row> {
         (
             "T7",
             Rule::Style,
-            "sends it again",
+            "may send it again",
             ip(&[("attributes", "deletion_protection.enabled=True")]),
             ip(&[("attributes", "deletion_protection.enabled=true")]),
         ),
@@ -724,8 +724,15 @@ fn combinations() -> Vec<Row> {
             instance(&[("ip-address-type", "dualstack")]).change(|it| it.ipv6 = true),
             instance(&[("ip-address-type", "dualstack")]),
         ),
-        ("S16", Rule::FargateInstance, "2 of its 3 pods", instance(&[]).backends(3, 2, 0, 3), ip(&[]).backends(3, 2, 0, 3)),
+        ("S16", Rule::FargateInstance, "Of its 3 pods 2 run", instance(&[]).backends(3, 2, 0, 3), ip(&[]).backends(3, 2, 0, 3)),
         ("S16", Rule::FargatePublic, "private subnets", ip(&[PUBLIC]).backends(3, 2, 0, 3), ip(&[INTERNAL]).backends(3, 2, 0, 3)),
+        (
+            "S16",
+            Rule::FargatePublic,
+            "private subnets",
+            ip(&[PUBLIC]).backends(1, 1, 0, 1),
+            ip(&[PUBLIC]).backends(1, 1, 0, 1).exists(|lb| lb.scheme = Scheme::InternetFacing),
+        ),
         (
             "S6",
             Rule::OtherCni,

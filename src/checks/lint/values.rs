@@ -193,7 +193,7 @@ fn attributes(case: &mut Case<'_>) {
             } else if !matches!(&**value, "true" | "false") && ["true", "false"].iter().any(|it| it.eq_ignore_ascii_case(value)) {
                 // T7.
                 let message = format!(
-                    "{text} sets {key} to {value}; AWS answers {}, so the controller sends it again at every reconcile.",
+                    "{text} sets {key} to {value}; AWS knows {}, and the controller, which compares letters, may send it again and again.",
                     value.to_lowercase()
                 );
                 case.tell(Rule::Style, &text, message);
