@@ -79,6 +79,8 @@ catalogue! {
         "Look at its failures, at throttling and at the exporter's own budget.",
     RESOURCES_MISSING = "NLB904" Info "Some resources of a source could not be read."
         "Look at the log for the resources' names.",
+    MUTE_NOT_FOLLOWED = "NLB906" Info "A mute annotation of a Service has run out or cannot be read."
+        "Write it as CODES until DATE: reason, at most 90 days ahead, or remove it.",
 }
 
 #[cfg(test)]
