@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod drift;
+pub mod edited;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
@@ -63,6 +64,7 @@ pub static CHECKS: &[&Check] = &[
     &security_groups::CHECK,
     &quotas::CHECK,
     &drift::CHECK,
+    &edited::CHECK,
     &mute::CHECK,
     &freshness::CHECK,
 ];
