@@ -47,7 +47,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
     let Some(history) = snapshot.parts.history.get() else { return };
     tell_loss(history, context.now, report);
     for (name, service) in snapshot.parts.services.get().into_iter().flatten() {
-        let Some(record) = history.services.get(name).filter(|record| record.uid == service.uid) else { continue };
+        let Some(record) = history.services.get(name).filter(|record| record.is_of(service)) else { continue };
         let owned = snapshot.service_load_balancers.get(name).into_iter().flatten();
         let owned = owned.filter_map(|id| snapshot.load_balancers.get(id));
         // The newest: an older one is on its way out.

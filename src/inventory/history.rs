@@ -69,7 +69,7 @@ pub type Annotations = BTreeMap<Arc<str>, Value>;
 /// What is remembered of one Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// `metadata.uid`.
+    /// The first half of `metadata.uid`: enough to tell a Service from another one that had its name.
     pub uid: Arc<str>,
     /// When it was first looked at.
     pub first_seen_at: Timestamp,
@@ -184,7 +184,7 @@ impl History {
         }
         let look = Look { now, before, resumed, gap: self.gap };
         let known = self.services.len();
-        self.services.retain(|name, record| services.get(name).is_some_and(|service| service.uid == record.uid));
+        self.services.retain(|name, record| services.get(name).is_some_and(|service| record.is_of(service)));
         changed |= self.services.len() != known;
         for (name, service) in services {
             let created_at = created.get(name).copied();
@@ -267,6 +267,11 @@ fn annotations(service: &Service) -> Annotations {
     watched(service).map(|(key, value)| (Arc::clone(key), Value::of(value))).collect()
 }
 
+/// Random digits are what no compressor makes smaller; the first half of a UUID has 60 bits of them.
+fn half(uid: &str) -> &str {
+    uid.get(..18).unwrap_or(uid)
+}
+
 /// Stored times have whole seconds, as Kubernetes' own.
 fn whole(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).expect("a time without its fraction is one still")
@@ -300,7 +305,7 @@ impl Record {
     fn new(service: &Service, created_at: Option<Timestamp>, now: Timestamp) -> Self {
         let adopted = created_at.map(|_| Adoption { at: now, annotations_written_at: service.annotations_written_at });
         Self {
-            uid: Arc::clone(&service.uid),
+            uid: half(&service.uid).into(),
             first_seen_at: now,
             load_balancer_created_at: created_at,
             adopted,
@@ -308,6 +313,11 @@ impl Record {
             edited: BTreeMap::new(),
             edits: Vec::new(),
         }
+    }
+
+    /// Whether it is about this very Service, and not another one that had its name.
+    pub fn is_of(&self, service: &Service) -> bool {
+        *self.uid == *half(&service.uid)
     }
 
     /// What the annotation said at the last look.

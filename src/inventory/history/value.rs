@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const WHOLE: usize = 64;
 
 /// How many characters of each end of a longer one are kept. Of an ARN or a list of them the end is what tells.
-const END: usize = 20;
+const END: usize = 12;
 
 /// A value, compared as a whole whatever is kept of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub enum Value {
         ends: Arc<str>,
         /// Its length in bytes.
         length: usize,
-        /// FNV-1a of its bytes, 64 bits, in hexadecimal digits: JSON's numbers have 53.
+        /// The lower 48 bits of FNV-1a of its bytes, in hexadecimal digits.
         digest: Arc<str>,
     },
 }
@@ -37,7 +37,7 @@ impl Value {
         let begin = text.char_indices().nth(END).map_or(text.len(), |(at, _)| at);
         let end = text.char_indices().rev().nth(END - 1).map_or(0, |(at, _)| at);
         let ends = if begin < end { format!("{}…{}", &text[..begin], &text[end..]) } else { text.to_string() };
-        Self::Long { ends: ends.into(), length: text.len(), digest: format!("{:016x}", digest(text)).into() }
+        Self::Long { ends: ends.into(), length: text.len(), digest: format!("{:012x}", digest(text)).into() }
     }
 
     /// Whether it is this text.
@@ -66,8 +66,12 @@ impl Value {
     }
 }
 
-/// FNV-1a. It has to give the same on every platform and in every version of this program, and nobody gains by a collision.
 fn digest(text: &str) -> u64 {
+    fnv_1a(text) & 0xffff_ffff_ffff
+}
+
+/// FNV-1a. It has to give the same on every platform and in every version of this program, and nobody gains by a collision.
+fn fnv_1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
@@ -97,18 +101,14 @@ mod tests {
     fn the_digest_is_fnv_1a() {
         // The published test vectors of the 64-bit variant.
         for (text, expected) in [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)] {
-            assert_eq!(digest(text), expected, "{text:?}");
+            assert_eq!(fnv_1a(text), expected, "{text:?}");
         }
     }
 
     #[test]
     fn a_long_value_is_told_by_its_ends() {
         let arn = "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef";
-        assert_eq!(
-            Value::of(&arn.into()).to_string(),
-            "\"arn:aws:acm:us-east-…cdef-0123-456789abcdef\" (83 bytes)"
-                .replace("cdef-0123-456789abcdef", &arn[arn.len() - 20..])
-        );
+        assert_eq!(Value::of(&arn.into()).to_string(), "\"arn:aws:acm:…456789abcdef\" (83 bytes)");
         assert_eq!(Value::of(&"ip".into()).to_string(), "\"ip\"");
     }
 
