@@ -5,6 +5,7 @@ pub mod drift;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
+pub mod headroom;
 pub mod model;
 pub mod quotas;
 pub mod security_groups;
@@ -59,6 +60,7 @@ pub static CHECKS: &[&Check] = &[
     &subnets::CHECK,
     &security_groups::CHECK,
     &quotas::CHECK,
+    &headroom::CHECK,
     &drift::CHECK,
     &freshness::CHECK,
 ];
