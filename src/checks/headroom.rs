@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use super::model::{FamilyDescription, FamilyKind, Outcome, Report};
 use super::quotas::cost::OneMore;
 use super::quotas::usage::shared_usage;
-use super::{Check, Context};
+use super::{Check, Context, security_groups};
 use crate::controller::security_groups::Roles;
 use crate::inventory::aws::{IpFamily, Scheme};
 use crate::inventory::quota::{QuotaScope, quota};
@@ -77,11 +77,11 @@ fn run(context: &Context<'_>, report: &mut Report) {
     for usage in shared_usage(context) {
         let is_shared = quota(usage.quota).is_some_and(|quota| matches!(quota.scope, QuotaScope::Region | QuotaScope::Vpc));
         let need = one_more.need(usage.quota);
-        if is_shared && need > 0 {
+        if is_shared && need > 0 && walls::is_cost_known(context, usage.quota) {
             report.family(&QUOTA_NEEDED).sample([usage.quota.into()], need as f64);
         }
     }
-    let Some(cost) = one_more.rules else { return };
+    let Some(cost) = one_more.rules.filter(|_| walls::is_cost_known(context, security_groups::QUOTA)) else { return };
     for group in walls::endpoint_groups(context, &roles) {
         for family in IpFamily::ALL.iter().filter(|family| cost.reserve(**family) > 0) {
             let labels = [(&group.id).into(), "inbound".into(), family.as_str().into()];

@@ -217,6 +217,21 @@ fn what_is_not_known_is_absent_and_what_is_assumed_is_shown() {
 }
 
 #[test]
+fn a_median_of_some_load_balancers_is_not_that_of_all() {
+    let mut world = World::healthy();
+    world.add_load_balancer("api", &[]);
+    let untagged = world.parts.load_balancers.get().unwrap()[&load_balancer_id("api")].arn.clone();
+    Arc::make_mut(&mut world.parts.tags).remove(&untagged);
+    world.edit_load_balancer("api", |it| it.created_at = Some(jiff::Timestamp::UNIX_EPOCH));
+    for constraint in ["target_groups", "network_load_balancer_enis_per_vpc", RULES, ANY, CURRENT] {
+        assert_eq!(internal(&world, constraint), None, "{constraint}");
+    }
+    assert_eq!(internal(&world, "network_load_balancers"), Some(48.0));
+    world.edit_load_balancer("api", |it| it.created_at = Some(now()));
+    assert_eq!(internal(&world, "target_groups"), Some(2998.0), "a new one's tags are on their way");
+}
+
+#[test]
 fn a_rule_count_that_is_a_lower_bound_proves_only_that_a_group_is_full() {
     let mut world = World::healthy();
     let unknown = rule(1, Peer::PrefixList(PrefixListId::from("pl-1")));

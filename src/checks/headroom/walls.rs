@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Context;
-use super::super::quotas::Limit;
 use super::super::quotas::cost::OneMore;
 use super::super::quotas::usage::shared_usage;
+use super::super::quotas::{Limit, fresh_since};
 use super::super::security_groups::{QUOTA as RULES, count_inbound, is_counted};
 use super::super::subnets::demand::demand;
-use super::addresses::rooms;
+use super::addresses::{Rooms, rooms};
 use crate::controller::security_groups::{Role, Roles};
-use crate::inventory::aws::{IpFamily, Scheme, SecurityGroup};
+use crate::inventory::aws::{IpFamily, LoadBalancer, Scheme, SecurityGroup};
 use crate::inventory::snapshot::Controller;
 
 const CURRENT_ZONES: &str = "subnets_current_zones";
@@ -64,7 +64,10 @@ pub(super) fn walls(context: &Context<'_>, roles: &Roles, one_more: &OneMore) ->
     let mut shared = quotas(context, one_more);
     shared.extend(rules(context, roles, one_more).map(|load_balancers| Wall { constraint: RULES, load_balancers }));
     let of_scheme = |scheme| {
-        let rooms = rooms(context, scheme, &demand, one_more.addresses_per_zone);
+        let rooms = match is_cost_known(context, CURRENT_ZONES) {
+            true => rooms(context, scheme, &demand, one_more.addresses_per_zone),
+            false => Rooms::default(),
+        };
         let by_addresses = [(ANY_ZONE, rooms.any_zone), (CURRENT_ZONES, rooms.current_zones)];
         let by_addresses = by_addresses
             .into_iter()
@@ -77,12 +80,35 @@ pub(super) fn walls(context: &Context<'_>, roles: &Roles, one_more: &OneMore) ->
     schemes.into_iter().map(|scheme| (scheme, of_scheme(scheme))).collect()
 }
 
+/// Whether enough is known to say what one more load balancer takes of a constraint. A median of some is not that of all, and
+/// which load balancers are the cluster's is not known before their tags are; those of a new one are on their way.
+pub(super) fn is_cost_known(context: &Context<'_>, constraint: &str) -> bool {
+    let parts = &context.snapshot.parts;
+    let has_tags = |lb: &LoadBalancer| parts.tags.get(&lb.arn).is_some_and(|tags| tags.get().is_some());
+    let is_new = |lb: &LoadBalancer| lb.created_at.is_some_and(|at| at >= fresh_since(context.now));
+    let load_balancers = || {
+        let all = parts.load_balancers.complete();
+        all.is_some_and(|all| all.values().all(|lb| has_tags(lb) || is_new(lb))) && parts.target_groups.complete().is_some()
+    };
+    let controller = || parts.controllers.complete().is_some() && parts.services.complete().is_some();
+    let groups = || parts.security_groups.complete().is_some() && parts.vpcs.complete().is_some();
+    let endpoints = || parts.network_interfaces.complete().is_some() && parts.nodes.complete().is_some();
+    match constraint {
+        "target_groups" | "network_load_balancer_enis_per_vpc" | "elastic_ips" => load_balancers(),
+        "security_groups" => load_balancers() && controller() && groups(),
+        RULES => load_balancers() && controller() && groups() && endpoints(),
+        ANY_ZONE | CURRENT_ZONES => load_balancers() && controller(),
+        // One load balancer, and one interface in the fullest zone.
+        _ => true,
+    }
+}
+
 fn quotas(context: &Context<'_>, one_more: &OneMore) -> Vec<Wall> {
     let wall = |usage: super::super::quotas::usage::Usage| {
         let constraint = CONSTRAINTS.iter().copied().find(|constraint| *constraint == usage.quota)?;
         let mut left = Limit::of(context, constraint)?.value - usage.used;
         let need = one_more.need(constraint);
-        if need == 0 || left < 0.0 {
+        if need == 0 || left < 0.0 || !is_cost_known(context, constraint) {
             return None;
         }
         if constraint == "elastic_ips" {
@@ -118,7 +144,7 @@ fn rules(context: &Context<'_>, roles: &Roles, one_more: &OneMore) -> Option<u64
     let cost = one_more.rules?;
     let limit = Limit::of(context, RULES)?.value;
     // A group that is missing from the list could be the fullest.
-    context.snapshot.parts.security_groups.complete()?;
+    is_cost_known(context, RULES).then_some(())?;
     let mut least: Option<u64> = None;
     let mut all_known = true;
     for group in endpoint_groups(context, roles) {
