@@ -6,8 +6,9 @@ pub mod edited;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
-pub mod lint;
+pub mod headroom;
 pub mod labels;
+pub mod lint;
 pub mod model;
 pub mod mute;
 pub mod quotas;
@@ -64,6 +65,7 @@ pub static CHECKS: &[&Check] = &[
     &subnets::CHECK,
     &security_groups::CHECK,
     &quotas::CHECK,
+    &headroom::CHECK,
     &drift::CHECK,
     &lint::CHECK,
     &edited::CHECK,
