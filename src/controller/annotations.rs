@@ -160,7 +160,21 @@ pub struct Annotations<'a>(pub &'a StringMap);
 impl<'a> Annotations<'a> {
     /// The raw value: not trimmed, case-sensitive; present but empty is present.
     pub fn text(self, name: &str) -> Option<&'a str> {
-        self.0.get(format!("{PREFIX}{name}").as_str()).map(|value| &**value)
+        // Services have few annotations: looking at each costs less than making the full name.
+        self.0.iter().find(|(key, _)| key.strip_prefix(PREFIX) == Some(name)).map(|(_, value)| &**value)
+    }
+
+    /// The annotations that are `name` with a port or a protocol and port after a dot, by their names without prefix.
+    pub fn with_suffix(self, name: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(key, value)| {
+            let short = key.strip_prefix(PREFIX)?;
+            short.strip_prefix(name)?.starts_with('.').then_some((short, &**value))
+        })
+    }
+
+    /// Whether there is one of these.
+    pub fn any_with_suffix(self, name: &str) -> bool {
+        self.with_suffix(name).next().is_some()
     }
 
     /// A boolean.
