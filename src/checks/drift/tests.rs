@@ -525,3 +525,60 @@ fn a_weighted_action_is_compared_without_order_1_6() {
     });
     assert_drift(&unhealthy, name::HEALTH_CHECK_INTERVAL);
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// T10, 1.4: order, duplicates and blanks never are a difference, and a set that is another one always is.
+    #[test]
+    fn elastic_ips_are_a_set_1_4_t10(order in proptest::collection::vec(0_usize..3, 0..6), blank in " {0,2}") {
+        let known = ["eipalloc-a", "eipalloc-b", "eipalloc-c"];
+        let mut said: Vec<&str> = order.iter().map(|index| known[*index]).collect();
+        let missing = known.iter().find(|id| !said.contains(id)).copied();
+        said.extend(known);
+        let world = |said: &[&str]| {
+            let list = said.join(&format!("{blank},{blank}"));
+            let service = web().annotate(name::SCHEME, "internet-facing").annotate(name::EIP_ALLOCATIONS, &list);
+            pairs::internet_facing(World::of(&service), &known)
+        };
+        assert_silent(&world(&said), "the same set");
+        if let Some(missing) = missing {
+            said.retain(|id| *id != missing);
+            assert_drift(&world(&said), name::EIP_ALLOCATIONS);
+        }
+    }
+
+    /// T10, T11: certificates beside the default one are a set, with or without it.
+    #[test]
+    fn further_certificates_are_a_set_1_6_t11(order in proptest::collection::vec(0_usize..3, 0..6), with_default: bool) {
+        let others = ["cert-b", "cert-c", "cert-d"];
+        let mut said = vec!["cert-a"];
+        said.extend(order.iter().map(|index| others[*index]));
+        said.extend(others);
+        let mut there = others.to_vec();
+        there.extend(with_default.then_some("cert-a"));
+        let world = pairs::tls(World::of(&web().annotate(name::SSL_CERT, &said.join(","))), "cert-a", &there);
+        assert_silent(&world, "the same set");
+    }
+
+    /// 1.5, T10: rules of the managed group are a set, and descriptions do not count.
+    #[test]
+    fn rules_are_a_set_1_5_t10(turned in 0_usize..3, description in proptest::option::of("[a-z]{1,5}")) {
+        let ranges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+        let world = World::of(&web().annotate(name::SOURCE_RANGES, &ranges.join(","))).rules(|rules| {
+            *rules = ranges.map(|range| crate::checks::testing::rule(crate::inventory::kube::Protocol::Tcp, 80, range)).into();
+            rules.rotate_left(turned);
+            rules[0].description = description.as_deref().map(Into::into);
+        });
+        assert_silent(&world, "the same set");
+    }
+
+    /// T7: AWS's booleans have no case; T4: keys that are not named are free.
+    #[test]
+    fn booleans_have_no_case_and_other_keys_are_free_t4_t7(yes in "[tT][rR][uU][eE]", other in "[a-z]{3,8}", value in "[a-z]{0,4}") {
+        let world = World::of(&web().annotate(name::ATTRIBUTES, &format!("deletion_protection.enabled={yes}")))
+            .attribute("deletion_protection.enabled", "true")
+            .attribute(&other, &value);
+        assert_silent(&world, "as AWS spells it");
+    }
+}

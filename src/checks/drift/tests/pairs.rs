@@ -363,7 +363,7 @@ fn addresses(world: World, all: Vec<LoadBalancerAddress>) -> World {
     })
 }
 
-fn internet_facing(world: World, allocations: &[&str]) -> World {
+pub(super) fn internet_facing(world: World, allocations: &[&str]) -> World {
     let address = |id: &&str| LoadBalancerAddress { allocation_id: Some((*id).into()), ..LoadBalancerAddress::default() };
     let world = world.load_balancer(|lb| lb.scheme = Scheme::InternetFacing);
     addresses(world, allocations.iter().map(address).collect())

@@ -1,5 +1,7 @@
 //! Where would a listener send to? The Service's own target group, or what a weighted action says.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use crate::controller::annotations::{AnnotationError, Annotations, name};
@@ -87,7 +89,7 @@ pub fn forwards(service: &Service, settings: Settings<'_>, listener: &WantedList
         let to = match (group.arn, group.service_name, group.service_port) {
             (Some(arn), None, _) => Arn::new(arn).target_group().map(Destination::Group),
             (None, Some(backend), Some(port)) => {
-                Some(Destination::Backend(ObjectName::new(service.name.namespace.clone(), backend), port))
+                Some(Destination::Backend(ObjectName::new(Arc::clone(&service.name.namespace), backend), port))
             }
             _ => None,
         };
