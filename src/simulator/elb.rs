@@ -181,7 +181,7 @@ fn target_groups(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(
         }
         members("LoadBalancerArns", group.load_balancers.iter().map(|lb| world.load_balancer_arn(lb)), xml);
         xml.leaf("TargetType", &group.target_type);
-        xml.leaf("IpAddressType", "ipv4");
+        xml.leaf("IpAddressType", group.ip_address_type);
     });
     xml.leaf_if("NextMarker", next);
     Ok(())

@@ -4,25 +4,27 @@
 
 mod build;
 mod edit;
+mod kind;
 mod plan;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
 pub use build::{ACCOUNT_ID, CLUSTER_NAME, CONTROLLER_VERSION, REGION, annotation};
 pub use edit::{Change, EditError};
+pub use kind::WorldKind;
 
 use crate::inventory::aws::{Attributes, Forward, HealthCheck, Rule, Tags};
 use crate::inventory::ids::{
     AllocationId, Arn, InstanceId, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId,
     SubnetId, TargetGroupId, VpcId, ZoneName,
 };
-use crate::inventory::kube::{Gateway, GatewayClass, Protocol, Route, ServiceType, StringMap};
+use crate::inventory::kube::{BindingGroup, Gateway, GatewayClass, Protocol, Route, ServiceType, StringMap};
 use crate::inventory::parts::RouteKey;
 
 /// Text that is mostly the program's own.
@@ -115,6 +117,8 @@ pub struct Zone {
 pub struct Vpc {
     /// Its IPv4 blocks, the primary one first.
     pub cidrs: Vec<Ipv4Net>,
+    /// Its IPv6 blocks.
+    pub ipv6_cidrs: Vec<Arc<str>>,
     /// The account's default VPC.
     pub default: bool,
 }
@@ -134,6 +138,8 @@ pub struct Subnet {
     pub ipv6_cidrs: Vec<Arc<str>>,
     /// `OutpostArn`.
     pub outpost_arn: Option<Arc<str>>,
+    /// The account that shares it with this one; `None` for one of this account's own.
+    pub shared_by: Option<Arc<str>>,
     /// Tags.
     pub tags: Tags,
 }
@@ -202,6 +208,8 @@ pub struct NetworkInterface {
     pub secondary: Vec<Ipv4Addr>,
     /// Delegated prefixes (pods).
     pub prefixes: Vec<Ipv4Net>,
+    /// Delegated IPv6 prefixes (pods of an IPv6 cluster).
+    pub ipv6_prefixes: Vec<Arc<str>>,
 }
 
 /// An Elastic IP.
@@ -282,6 +290,8 @@ pub struct TargetGroup {
     pub port: u16,
     /// `TargetType`.
     pub target_type: Text,
+    /// `IpAddressType`: the family of its targets.
+    pub ip_address_type: &'static str,
     /// `VpcId`.
     pub vpc_id: VpcId,
     /// `LoadBalancerArns`.
@@ -386,6 +396,8 @@ pub struct Service {
     pub deleted_at: Option<Timestamp>,
     /// The time of the `managedFields` entry that owns its annotations.
     pub annotations_written_at: Timestamp,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<Text>,
     /// Annotations.
     pub annotations: StringMap,
     /// `spec.type`.
@@ -396,6 +408,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.externalTrafficPolicy` is Local; then with `spec.healthCheckNodePort`.
     pub local_health_port: Option<u16>,
+    /// `spec.ipFamilies` is IPv6.
+    pub ipv6: bool,
     /// `spec.loadBalancerSourceRanges`.
     pub source_ranges: Vec<Arc<str>>,
     /// `status.loadBalancer.ingress[0].hostname`.
@@ -423,7 +437,7 @@ pub struct ServicePort {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The pod's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The pod's number; its name is `SERVICE-NUMBER`.
     pub pod: u32,
     /// The pod's node.
@@ -445,14 +459,22 @@ pub struct Binding {
     pub created_at: Timestamp,
     /// The target group.
     pub target_group: TargetGroupId,
+    /// The API group it is of.
+    pub group: BindingGroup,
+    /// For which object it was made: the beginning of the labels' keys that tell it, and its name.
+    pub stack: (&'static str, ObjectName),
     /// `spec.targetType`.
     pub target_type: Text,
     /// The Service, in the binding's namespace.
     pub service: Arc<str>,
     /// `spec.serviceRef.port`.
     pub service_port: u16,
-    /// Protocols and ports the controller opens for the backend group.
+    /// `spec.ipAddressType` is ipv6.
+    pub ipv6: bool,
+    /// Protocols and ports the controller opens.
     pub ingress: Vec<(Protocol, u16)>,
+    /// For which networks it opens them; for the backend group where there is none.
+    pub sources: Vec<IpNet>,
 }
 
 /// An event.
@@ -517,12 +539,13 @@ impl World {
         format!("arn:aws:elasticloadbalancing:{}:{}:", self.scope.region, self.scope.account_id)
     }
 
-    /// The load balancer that the controller made for a Service.
+    /// The load balancer that was made for a Service of this cluster, whoever made it.
     pub fn load_balancer_of(&self, service: &ObjectName) -> Option<&LoadBalancerId> {
         let stack = service.to_string();
+        let made_for = ["service.k8s.aws/stack", "service.eks.amazonaws.com/stack", "kubernetes.io/service-name"];
         self.load_balancers
             .iter()
-            .find(|(_, lb)| lb.tags.get("service.k8s.aws/stack").is_some_and(|tag| **tag == *stack))
+            .find(|(_, lb)| made_for.iter().any(|key| lb.tags.get(*key).is_some_and(|tag| **tag == *stack)))
             .map(|(id, _)| id)
     }
 

@@ -20,3 +20,5 @@ mod recorded_world;
 mod scenarios;
 mod situations;
 mod support;
+mod traps;
+mod worlds;

@@ -157,7 +157,7 @@ impl World {
         service: &ObjectName,
         ready: bool,
         choose: impl Fn(&super::Endpoint) -> bool,
-    ) -> Result<Vec<std::net::Ipv4Addr>, EditError> {
+    ) -> Result<Vec<std::net::IpAddr>, EditError> {
         let found = self.services.get_mut(service).ok_or_else(|| missing("Service", service))?;
         let mut addresses = Vec::new();
         for endpoint in found.endpoints.iter_mut().filter(|endpoint| choose(endpoint)) {
