@@ -254,8 +254,7 @@ fn tags(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsErr
         let tags = if arn.contains(":targetgroup/") {
             &target_group(world, arn)?.1.tags
         } else if arn.contains(":listener/") {
-            // The controller tags listeners as their load balancer but for the resource; nobody here asks for them.
-            &world.load_balancers[listener(world, arn)?.0].tags
+            &listener(world, arn)?.1.tags
         } else {
             &load_balancer(world, arn)?.1.tags
         };

@@ -1,12 +1,17 @@
 //! How does the cluster of the simulated world look to a Kubernetes client? Changed objects as JSON, into the API server's store.
 
+mod gateway_api;
+
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    kube_api::{DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, KubeStore, LEASES, NODES, SERVICES, TARGET_GROUP_BINDINGS},
+    kube_api::{
+        DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, GATEWAY_CLASSES, GATEWAYS, KubeStore, LEASES, NODES, SERVICES,
+        TARGET_GROUP_BINDINGS,
+    },
     world::{Binding, Change, Controller, Endpoint, Event, Node, Service, World},
 };
 use crate::inventory::{
@@ -51,6 +56,20 @@ impl Publisher {
                 Change::Binding(name) => match world.bindings.get(&name) {
                     Some(found) => self.store.upsert(TARGET_GROUP_BINDINGS, binding(&name, found, world)),
                     None => self.delete(TARGET_GROUP_BINDINGS, &name),
+                },
+                Change::GatewayClass(name) => match world.gateway_classes.get(&name) {
+                    Some(found) => self.store.upsert(GATEWAY_CLASSES, gateway_api::class(found, world.created_at)),
+                    None => {
+                        self.store.delete(GATEWAY_CLASSES, "", &name);
+                    }
+                },
+                Change::Gateway(name) => match world.gateways.get(&name) {
+                    Some(found) => self.store.upsert(GATEWAYS, gateway_api::gateway(found)),
+                    None => self.delete(GATEWAYS, &name),
+                },
+                Change::Route(key) => match world.routes.get(&key) {
+                    Some(found) => self.store.upsert(gateway_api::resource(key.kind), gateway_api::route(found)),
+                    None => self.delete(gateway_api::resource(key.kind), &key.name),
                 },
                 Change::Event(name) => match world.events.get(&name) {
                     Some(found) => self.store.upsert(EVENTS, event(&name, found)),

@@ -22,7 +22,8 @@ use crate::inventory::ids::{
     AllocationId, Arn, InstanceId, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId,
     SubnetId, TargetGroupId, VpcId, ZoneName,
 };
-use crate::inventory::kube::{Protocol, ServiceType, StringMap};
+use crate::inventory::kube::{Gateway, GatewayClass, Protocol, Route, ServiceType, StringMap};
+use crate::inventory::parts::RouteKey;
 
 /// Text that is mostly the program's own.
 pub type Text = Cow<'static, str>;
@@ -62,12 +63,20 @@ pub struct World {
     pub services: BTreeMap<ObjectName, Service>,
     /// TargetGroupBindings of the cluster.
     pub bindings: BTreeMap<ObjectName, Binding>,
+    /// GatewayClasses of the cluster, by name.
+    pub gateway_classes: BTreeMap<Arc<str>, GatewayClass>,
+    /// Gateways of the cluster.
+    pub gateways: BTreeMap<ObjectName, Gateway>,
+    /// TCPRoutes, TLSRoutes and UDPRoutes of the cluster.
+    pub routes: BTreeMap<RouteKey, Route>,
     /// Events of the cluster by namespace and name.
     pub events: BTreeMap<ObjectName, Event>,
     /// The AWS Load Balancer Controller's Deployment; `None` in a cluster without.
     pub controller: Option<Controller>,
     /// Whether the DaemonSet `kube-system/aws-node` exists.
     pub vpc_cni: bool,
+    /// `kubernetesNetworkConfig.elasticLoadBalancing.enabled` of `eks:DescribeCluster`: EKS Auto Mode makes load balancers.
+    pub auto_mode: bool,
     /// What changed in the cluster since it was last published.
     pub(crate) changes: BTreeSet<Change>,
     pub(crate) sequence: u64,
@@ -237,6 +246,8 @@ pub struct LoadBalancer {
     pub tags: Tags,
     /// Listeners.
     pub listeners: Vec<Listener>,
+    /// `MinimumLoadBalancerCapacity.CapacityUnits`; `None` where nothing is reserved.
+    pub capacity_units: Option<i32>,
 }
 
 /// A listener.
@@ -252,6 +263,12 @@ pub struct Listener {
     pub forwards: Vec<Forward>,
     /// `SslPolicy` and `Certificates[0]` of a TLS listener.
     pub tls: Option<(Arc<str>, Arc<str>)>,
+    /// Certificates beside the default one (SNI). With the controller's 3.4.1 and later the default one is among them too.
+    pub certificates: BTreeSet<Arc<str>>,
+    /// Attributes that differ from AWS's defaults.
+    pub attributes: Attributes,
+    /// Tags.
+    pub tags: Tags,
 }
 
 /// A target group.
@@ -526,6 +543,13 @@ impl World {
     /// The attributes of a load balancer as AWS answers them: its own over the defaults.
     pub fn load_balancer_attributes(&self, lb: &LoadBalancer) -> Attributes {
         merged(LOAD_BALANCER_ATTRIBUTES, &lb.attributes)
+    }
+
+    /// The attributes of a listener as AWS answers them: its own over the defaults.
+    pub fn listener_attributes(&self, listener: &Listener) -> Attributes {
+        // Only TCP listeners have an attribute. Source: "Update the TCP idle timeout for your Network Load Balancer listener".
+        let defaults: &[(&str, &str)] = if listener.protocol == "TCP" { &[("tcp.idle_timeout.seconds", "350")] } else { &[] };
+        merged(defaults, &listener.attributes)
     }
 
     /// The attributes of a target group as AWS answers them: its own over the defaults.

@@ -136,9 +136,13 @@ impl World {
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            gateway_classes: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            routes: BTreeMap::new(),
             events: BTreeMap::new(),
             controller: None,
             vpc_cni: true,
+            auto_mode: false,
             changes: BTreeSet::new(),
             sequence: 0,
         };

@@ -402,6 +402,7 @@ impl Builder {
             attributes: making.attributes.clone(),
             tags,
             listeners: Vec::new(),
+            capacity_units: None,
         };
         self.world.load_balancers.insert(id.clone(), lb);
         (id, dns_name)
@@ -437,12 +438,17 @@ impl Builder {
             tags,
             targets,
         };
+        let mut listener_tags = making.tags.clone();
+        track(&mut listener_tags, making.cluster, &making.stack, &port.port.to_string());
         let listener = Listener {
             id: hex("listener", number, 16).into(),
             port: port.port,
             protocol: if tls { "TLS".into() } else { protocol },
             forwards: vec![Forward { target_group: id.clone(), weight: 1 }],
             tls: tls.then(|| (SSL_POLICY.into(), self.certificate().into())),
+            certificates: BTreeSet::new(),
+            attributes: Attributes::new(),
+            tags: listener_tags,
         };
         self.world.load_balancers.get_mut(lb).expect("made before its groups").listeners.push(listener);
         self.world.target_groups.insert(id.clone(), group);
@@ -531,6 +537,9 @@ impl Builder {
         }
         world.changes.extend(world.nodes.keys().cloned().map(Change::Node));
         world.changes.extend(world.bindings.keys().cloned().map(Change::Binding));
+        world.changes.extend(world.gateway_classes.keys().cloned().map(Change::GatewayClass));
+        world.changes.extend(world.gateways.keys().cloned().map(Change::Gateway));
+        world.changes.extend(world.routes.keys().cloned().map(Change::Route));
         world.changes.extend([Change::Controller, Change::VpcCni]);
     }
 }
