@@ -6,6 +6,7 @@ mod aws_api;
 mod buckets;
 mod counters;
 mod ec2;
+mod eks;
 mod elb;
 mod faults;
 pub mod kube_api;

@@ -37,6 +37,20 @@ pub(crate) fn answer(operation: Operation, world: &World, request: &Parameters, 
             Ok(())
         }
         Operation::DescribeTargetHealth => target_health(world, request, xml),
+        Operation::DescribeListenerCertificates => listener_certificates(world, request, xml),
+        Operation::DescribeListenerAttributes => {
+            let (_, listener) = listener(world, required(request, "ListenerArn")?)?;
+            attributes(&world.listener_attributes(listener), xml);
+            Ok(())
+        }
+        Operation::DescribeCapacityReservation => {
+            let (_, lb) = load_balancer(world, required(request, "LoadBalancerArn")?)?;
+            if let Some(units) = lb.capacity_units {
+                xml.within("MinimumLoadBalancerCapacity", |xml| xml.leaf("CapacityUnits", units));
+            }
+            xml.leaf("DecreaseRequestsRemaining", 2);
+            Ok(())
+        }
         _ => account_limits(world, request, xml),
     }
 }
@@ -241,6 +255,21 @@ fn listener<'a>(world: &'a World, arn: &str) -> Result<(&'a LoadBalancerId, &'a 
             Some((lb_id, lb.listeners.iter().find(|listener| *listener.id == *id)?))
         })
         .ok_or_else(|| AwsError::bad("ListenerNotFound", "One or more listeners not found"))
+}
+
+/// The default certificate first, marked as such; then the others, among which it can be once more.
+fn listener_certificates(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsError> {
+    let (_, listener) = listener(world, required(request, "ListenerArn")?)?;
+    let default = listener.tls.iter().map(|(_, certificate)| (format!("0/{certificate}"), (certificate, true)));
+    let further = listener.certificates.iter().map(|certificate| (format!("1/{certificate}"), (certificate, false)));
+    let size = request.page_size("PageSize", PAGE)?;
+    let (found, next) = page(default.chain(further), request.get("Marker"), size, "ValidationError")?;
+    xml.list("Certificates", "member", found, |xml, (certificate, is_default)| {
+        xml.leaf("CertificateArn", certificate);
+        xml.leaf("IsDefault", is_default);
+    });
+    xml.leaf_if("NextMarker", next);
+    Ok(())
 }
 
 fn tags(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsError> {
