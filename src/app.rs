@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, MetricsFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
+use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
 use crate::telemetry;

@@ -28,6 +28,7 @@ use eks_nlb_exporter::simulator::{self, SimulatorSettings, WorldKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::gather::{gather_simulated, judge_at, series, told};
+use crate::named_tests::{Proof, Proofs};
 
 const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
 
@@ -225,6 +226,9 @@ pub(crate) fn unhealthy(target: &mut Target) {
     set(target, TargetState::Unhealthy);
 }
 
+/// Codes that no fault of one moment can make, e.g. those that need a history, and the test in which each of them speaks.
+const SPEAKING_ELSEWHERE: &[(&str, Proof)] = &[];
+
 type Case = (&'static str, fn(&mut Situation));
 
 /// What is broken, and the codes that tell it.
@@ -267,8 +271,15 @@ async fn what_is_broken_is_told_by_its_codes_and_nothing_else_is() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+    let proofs = Proofs::read();
+    for (code, proof) in SPEAKING_ELSEWHERE {
+        assert!(catalogue::ALL.iter().any(|kind| kind.code == *code), "{code} is not in the catalogue");
+        assert!(!made.contains(code), "{code} speaks here: take it off the list");
+        assert_eq!(proofs.problem(*proof), None, "{code}");
+    }
+    made.extend(SPEAKING_ELSEWHERE.iter().map(|(code, _)| *code));
     let never: Vec<_> = catalogue::ALL.iter().filter(|kind| !made.contains(kind.code)).map(|kind| kind.code).collect();
-    assert!(never.is_empty(), "no fault here makes {never:?}");
+    assert!(never.is_empty(), "no fault here makes {never:?}, and SPEAKING_ELSEWHERE does not say which test does");
 }
 
 /// ClusterIP Services that own a load balancer are as good as others.

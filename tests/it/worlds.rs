@@ -41,7 +41,7 @@ const EXPECTATIONS: [Expectation; 11] = [
         shape: |it| {
             let snapshot = it.snapshot();
             let controllers = snapshot.parts.controllers.get().unwrap();
-            assert_eq!(controllers.values().next().unwrap().version.unwrap().to_string(), "3.5.0");
+            assert_eq!(controllers.values().next().unwrap().version.unwrap().to_string(), "v3.5.0");
             assert!(snapshot.target_groups.values().all(|group| group.target_group.target_type == TargetType::Ip));
         },
         fault: ("a health check changed in the console", &["NLB501"], |it| {
