@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// The `aws` section.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Aws {
     /// The Region; else the SDK's chain.
@@ -34,9 +34,18 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
     /// VPC of the cluster.
     pub vpc_id: Option<String>,
-    /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`). The account's buckets are
+    /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`, `eks`). The account's buckets are
     /// shared with the controllers that run the cluster: divide by the exporters per account and Region.
     pub requests_per_second: BTreeMap<String, f64>,
+    /// Whether EKS is asked about the cluster (`eks:DescribeCluster`): its subnets, its security group, and whether EKS Auto
+    /// Mode makes load balancers. Switch it off without that permission, or for a cluster that is not an EKS one.
+    pub describe_cluster: bool,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self { region: None, endpoint_url: None, vpc_id: None, requests_per_second: BTreeMap::new(), describe_cluster: true }
+    }
 }
 
 /// The `kubernetes` section.
@@ -130,8 +139,8 @@ impl Config {
         };
         for (service, rate) in &self.aws.requests_per_second {
             let key = format!("aws.requests_per_second.{service}");
-            if !["elasticloadbalancing", "ec2", "servicequotas", "sts"].contains(&service.as_str()) {
-                return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas and sts");
+            if !["elasticloadbalancing", "ec2", "servicequotas", "sts", "eks"].contains(&service.as_str()) {
+                return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas, sts and eks");
             }
             if !(*rate > 0.0 && *rate <= 1000.0) {
                 return refuse(key, rate, "a rate is more than 0 and at most 1000 calls a second");
@@ -232,6 +241,13 @@ mod tests {
     fn a_file_that_cannot_be_read_is_named_with_the_reason() {
         let error = Config::load(Path::new("/nowhere/c.yml")).unwrap_err().to_string();
         assert!(error.contains("/nowhere/c.yml") && error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn eks_is_asked_unless_the_file_says_no() {
+        assert!(Config::default().aws.describe_cluster);
+        assert!(parse("aws:\n  region: eu-west-1\n").unwrap().aws.describe_cluster);
+        assert!(!parse("aws:\n  describe_cluster: false\n").unwrap().aws.describe_cluster);
     }
 
     #[test]
