@@ -34,6 +34,16 @@ cp "$work/README.1" "$work/README.md"
 { echo '```text'; COLUMNS=120 "$exporter" serve -h | sed 's/ *$//'; echo '```'; } >"$work/flags"
 (cd "$work" && between README.md flags <flags >README.2)
 
+{
+  echo "# Findings"
+  echo
+  echo "Every finding this program can make, as printed by \`eks-nlb-exporter findings\`. A code never changes its meaning."
+  echo "1xx are about targets, 2xx subnets, 3xx security groups, 4xx quotas, 5xx differences from the annotations, 6xx the"
+  echo "annotations themselves, 7xx ownership, 9xx the exporter's own view."
+  echo
+  "$exporter" findings
+} >"$work/findings.md"
+
 status=0
 place() { # NEW OLD
   if [ "${check:-}" ]; then
@@ -44,5 +54,6 @@ place() { # NEW OLD
 }
 [ "${1:-}" = --check ] && check=1
 place "$work/metrics.md" docs/metrics.md
+place "$work/findings.md" docs/findings.md
 place "$work/README.2" README.md
 exit $status

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, MetricsFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
+use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
 use crate::telemetry;
@@ -38,10 +39,15 @@ pub fn run(cli: Cli) -> ExitCode {
             telemetry::init(args.log_level, args.log_format);
             block_on(simulation::simulate(*args))
         }
-        Some(Command::Metrics(args)) => say(&metrics_table(match args.format {
-            MetricsFormat::Markdown => TableFormat::Markdown,
-            MetricsFormat::Json => TableFormat::Json,
-        })),
+        Some(Command::Metrics(args)) => say(&metrics_table(table_format(args.format))),
+        Some(Command::Findings(args)) => say(&findings_page(table_format(args.format))),
+    }
+}
+
+fn table_format(format: MetricsFormat) -> TableFormat {
+    match format {
+        MetricsFormat::Markdown => TableFormat::Markdown,
+        MetricsFormat::Json => TableFormat::Json,
     }
 }
 

@@ -6,7 +6,9 @@ pub mod edited;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
+pub mod headroom;
 pub mod labels;
+pub mod lint;
 pub mod model;
 pub mod mute;
 pub mod quotas;
@@ -63,7 +65,9 @@ pub static CHECKS: &[&Check] = &[
     &subnets::CHECK,
     &security_groups::CHECK,
     &quotas::CHECK,
+    &headroom::CHECK,
     &drift::CHECK,
+    &lint::CHECK,
     &edited::CHECK,
     &mute::CHECK,
     &freshness::CHECK,

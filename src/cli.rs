@@ -37,6 +37,8 @@ pub enum Command {
     Simulate(Box<SimulateArgs>),
     /// Print every metric family this program can expose.
     Metrics(MetricsArgs),
+    /// Print every finding this program can make: severity, meaning, what to do.
+    Findings(FindingsArgs),
 }
 
 /// Flags of the daemon.
@@ -124,10 +126,18 @@ pub struct MetricsArgs {
     pub format: MetricsFormat,
 }
 
-/// Formats of the metrics table.
+/// Flags of `findings`.
+#[derive(Debug, Args)]
+pub struct FindingsArgs {
+    /// How to print them.
+    #[arg(long, default_value = "markdown")]
+    pub format: MetricsFormat,
+}
+
+/// Formats of the tables of metrics and findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MetricsFormat {
-    /// A Markdown table.
+    /// Markdown.
     Markdown,
     /// A JSON array.
     Json,

@@ -25,7 +25,7 @@ pub struct Config {
 }
 
 /// The `aws` section.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Aws {
     /// The Region; else the SDK's chain.
@@ -34,9 +34,18 @@ pub struct Aws {
     pub endpoint_url: Option<String>,
     /// VPC of the cluster.
     pub vpc_id: Option<String>,
-    /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`). The account's buckets are
+    /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`, `eks`). The account's buckets are
     /// shared with the controllers that run the cluster: divide by the exporters per account and Region.
     pub requests_per_second: BTreeMap<String, f64>,
+    /// Whether EKS is asked about the cluster (`eks:DescribeCluster`): its subnets, its security group, and whether EKS Auto
+    /// Mode makes load balancers. Switch it off without that permission, or for a cluster that is not an EKS one.
+    pub describe_cluster: bool,
+}
+
+impl Default for Aws {
+    fn default() -> Self {
+        Self { region: None, endpoint_url: None, vpc_id: None, requests_per_second: BTreeMap::new(), describe_cluster: true }
+    }
 }
 
 /// The `kubernetes` section.
@@ -130,8 +139,8 @@ impl Config {
         };
         for (service, rate) in &self.aws.requests_per_second {
             let key = format!("aws.requests_per_second.{service}");
-            if !["elasticloadbalancing", "ec2", "servicequotas", "sts"].contains(&service.as_str()) {
-                return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas and sts");
+            if !["elasticloadbalancing", "ec2", "servicequotas", "sts", "eks"].contains(&service.as_str()) {
+                return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas, sts and eks");
             }
             if !(*rate > 0.0 && *rate <= 1000.0) {
                 return refuse(key, rate, "a rate is more than 0 and at most 1000 calls a second");
@@ -184,6 +193,17 @@ impl Config {
                 return refuse("policy.service_labels".into(), &both, "no two of its names may be exposed as the same label");
             }
         }
+        let cost = &self.policy.load_balancer_cost;
+        let at_least_one = [
+            ("policy.load_balancer_cost.zones", cost.zones),
+            ("policy.load_balancer_cost.target_groups", cost.target_groups),
+            ("policy.load_balancer_cost.addresses_per_zone", cost.addresses_per_zone),
+        ];
+        for (key, number) in at_least_one {
+            if number == Some(0) {
+                return refuse(key.into(), &0, "a load balancer has at least one");
+            }
+        }
         Ok(())
     }
 }
@@ -224,6 +244,13 @@ mod tests {
     }
 
     #[test]
+    fn eks_is_asked_unless_the_file_says_no() {
+        assert!(Config::default().aws.describe_cluster);
+        assert!(parse("aws:\n  region: eu-west-1\n").unwrap().aws.describe_cluster);
+        assert!(!parse("aws:\n  describe_cluster: false\n").unwrap().aws.describe_cluster);
+    }
+
+    #[test]
     fn an_endpoint_is_a_whole_url() {
         for good in ["http://127.0.0.1:4566", "https://vpce-1.ec2.us-east-1.vpce.amazonaws.com", "http://[::1]:80/"] {
             assert_eq!(check_url(good), Ok(()), "{good}");
@@ -243,6 +270,8 @@ mod tests {
             ("aws:\n  requests_per_second: {s3: 1}\n", vec!["aws.requests_per_second.s3"]),
             ("policy:\n  quota_overrides: {nlbs: 5}\n", vec!["policy.quota_overrides.nlbs"]),
             ("policy:\n  quota_warning_ratio: 90\n", vec!["policy.quota_warning_ratio", "90"]),
+            ("policy:\n  load_balancer_cost: {zones: 0}\n", vec!["policy.load_balancer_cost.zones", "is 0"]),
+            ("policy:\n  load_balancer_cost: {enis: 3}\n", vec!["enis"]),
             ("policy:\n  max_staleness_seconds: 0\n", vec!["policy.max_staleness_seconds", "is 0"]),
             ("policy:\n  drift_hold_down_seconds: 18446744073709551615\n", vec!["policy.drift_hold_down_seconds", "a week"]),
             ("policy:\n  target_hold_down_seconds: 604801\n", vec!["policy.target_hold_down_seconds", "604801"]),

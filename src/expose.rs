@@ -3,6 +3,7 @@
 pub mod api;
 mod connection;
 pub mod exposition;
+pub mod findings;
 mod gzip;
 pub mod negotiate;
 pub mod own;

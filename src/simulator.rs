@@ -6,6 +6,7 @@ mod aws_api;
 mod buckets;
 mod counters;
 mod ec2;
+mod eks;
 mod elb;
 mod faults;
 pub mod kube_api;
@@ -33,6 +34,7 @@ pub use counters::Counters;
 pub use faults::{Fault, FaultError, FaultKind, FaultScope, Faults};
 pub use operations::{Api, Operation};
 pub use sizes::Sizes;
+pub use world::WorldKind;
 
 use aws_api::AwsEndpoint;
 use kube_api::KubeStore;
@@ -48,6 +50,9 @@ pub struct SimulatorSettings {
     /// Sizes of the world.
     #[command(flatten)]
     pub sizes: Sizes,
+    /// What kind of cluster.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub world: WorldKind,
     /// Where the simulated AWS listens; loopback only, port 0 for any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub aws_listen: SocketAddr,
@@ -77,6 +82,7 @@ impl Default for SimulatorSettings {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             sizes: Sizes::default(),
+            world: WorldKind::default(),
             aws_listen: loopback,
             kube_listen: loopback,
             faults: Vec::new(),
@@ -189,7 +195,10 @@ pub async fn start(settings: SimulatorSettings) -> Result<Simulator, SimulatorEr
     let (kube_listener, kube_url) = listen(settings.kube_listen).await?;
 
     let kube = KubeStore::new();
-    let world = Arc::new(Mutex::new(World::build(&settings.sizes, crate::clock::now())));
+    for (resource, served) in settings.world.served() {
+        kube.set_served(resource, served);
+    }
+    let world = Arc::new(Mutex::new(World::build_kind(settings.world, &settings.sizes, crate::clock::now())));
     let publisher = Arc::new(Mutex::new(Publisher::new(kube.clone())));
     let handle = WorldHandle { world: Arc::clone(&world), publisher };
     handle.edit(|_| ());

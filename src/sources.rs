@@ -15,7 +15,8 @@ use crate::inventory::part::FailureCategory;
 
 /// Who wants to know about every call: the exporter's own metrics.
 pub trait CallObserver: fmt::Debug + Send + Sync {
-    /// One attempt of a call ended. `api_service` is the IAM prefix (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`).
+    /// One attempt of a call ended. `api_service` is the IAM prefix (`elasticloadbalancing`, `ec2`, `servicequotas`,
+    /// `sts`, `eks`).
     fn attempted(&self, api_service: &'static str, operation: &'static str, outcome: Result<(), FailureCategory>, took: Duration);
 
     /// A call waited this long for the budget.

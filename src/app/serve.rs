@@ -57,6 +57,7 @@ impl Settings {
             endpoint_url: first_given(&args.aws_endpoint_url, &config.aws.endpoint_url),
             cluster_name: first_given(&args.cluster_name, &config.cluster_name),
             vpc_id: first_given(&args.aws_vpc_id, &config.aws.vpc_id),
+            describe_cluster: config.aws.describe_cluster,
             ..AwsSettings::default()
         };
         // A margin for the way of the answer: what is read in the same second as the hold-down ends does not count yet.

@@ -200,6 +200,13 @@ pub struct FindingKind {
     pub action: &'static str,
 }
 
+impl FindingKind {
+    /// Where the documentation says more of it, from the root of the repository.
+    pub fn page(&self) -> String {
+        format!("docs/findings.md#{}", self.code.to_lowercase())
+    }
+}
+
 /// What a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {

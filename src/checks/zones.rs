@@ -180,7 +180,7 @@ fn judge(report: &mut Report, sampled: &Sampled<'_>, zones: &Zones) {
         return;
     }
     let message = format!(
-        "{} of {} zones of {} out of service: {}; {} targets are healthy in other zones and cross-zone is off.",
+        "{} of {} zones of {} out of service: {}; {} targets are healthy in other zones and cross-zone is off, so AWS takes the zone out of DNS.",
         dark.len(),
         zones.counts.values().filter(|counts| counts.enabled).count(),
         sampled.group.load_balancer.as_ref().map_or("its load balancer", |id| id.as_str()),

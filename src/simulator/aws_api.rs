@@ -1,10 +1,11 @@
-//! What does AWS answer? One endpoint for all services: who is meant follows from the signature's scope, else from the request.
+//! What does AWS answer? One endpoint for all services: who is meant follows from the path (EKS speaks REST), the signature's
+//! scope, else from the request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     buckets::Buckets,
     counters::Counters,
-    ec2, elb,
+    ec2, eks, elb,
     faults::{FaultKind, Faults},
     operations::{Api, Operation},
     query::Parameters,
@@ -53,10 +54,11 @@ impl AwsError {
     }
 }
 
-/// The endpoint: `POST /` for AWS, `/__simulator/…` for whoever runs it.
+/// The endpoint: `POST /` and EKS's `GET /clusters/NAME` for AWS, `/__simulator/…` for whoever runs it.
 pub(crate) fn router(endpoint: AwsEndpoint) -> Router {
     Router::new()
         .route("/", post(answer))
+        .route("/clusters/{name}", get(cluster))
         .route("/__simulator/calls", get(calls))
         .route("/__simulator/reset", post(reset))
         .with_state(endpoint)
@@ -81,12 +83,26 @@ async fn answer(State(endpoint): State<AwsEndpoint>, headers: HeaderMap, body: B
         let error = match api {
             Api::ServiceQuotas => AwsError::bad("UnknownOperationException", ""),
             Api::Ec2 => AwsError::bad("InvalidAction", format!("The action {name} is not valid for this web service.")),
-            Api::Elb | Api::Sts => {
+            Api::Elb | Api::Sts | Api::Eks => {
                 AwsError::bad("InvalidAction", format!("Could not find operation {name} for version {}", api.version()))
             }
         };
         return error_response(api, &error);
     };
+    carry_out(&endpoint, operation, |world| request.carry_out(operation, world)).await
+}
+
+async fn cluster(State(endpoint): State<AwsEndpoint>, Path(name): Path<String>) -> Response {
+    carry_out(&endpoint, Operation::DescribeCluster, |world| eks::cluster(world, &name)).await
+}
+
+/// Counts the call, lets happen to it what is to go wrong, and answers.
+async fn carry_out(
+    endpoint: &AwsEndpoint,
+    operation: Operation,
+    request: impl FnOnce(&World) -> Result<String, AwsError>,
+) -> Response {
+    let api = operation.api();
     endpoint.counters.count_call(operation);
     let verdict = endpoint.faults.judge(operation);
     if !verdict.latency.is_zero() {
@@ -106,7 +122,7 @@ async fn answer(State(endpoint): State<AwsEndpoint>, headers: HeaderMap, body: B
         Some(error) => Err(error),
         None => {
             let world = endpoint.world.lock().unwrap_or_else(PoisonError::into_inner);
-            request.carry_out(operation, &world)
+            request(&world)
         }
     };
     match outcome {
@@ -175,7 +191,7 @@ impl Request {
                             "</{name}Result><ResponseMetadata><RequestId>{REQUEST_ID}</RequestId></ResponseMetadata>"
                         ));
                     }
-                    Api::Ec2 | Api::ServiceQuotas => {
+                    Api::Ec2 | Api::ServiceQuotas | Api::Eks => {
                         xml.raw(&format!("<{name}Response xmlns=\"{EC2_NAMESPACE}\"><requestId>{REQUEST_ID}</requestId>"));
                         ec2::answer(operation, world, parameters, &mut xml)?;
                     }
@@ -205,6 +221,7 @@ fn throttled(api: Api) -> AwsError {
         Api::Elb | Api::Sts => AwsError::bad("Throttling", "Rate exceeded"),
         Api::Ec2 => AwsError::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         Api::ServiceQuotas => AwsError::bad("TooManyRequestsException", "Rate exceeded"),
+        Api::Eks => AwsError::new(429, "ThrottlingException", "Rate exceeded"),
     }
 }
 
@@ -219,6 +236,7 @@ fn denied(operation: Operation) -> AwsError {
             AwsError::new(403, "UnauthorizedOperation", format!("You are not authorized to perform this operation. {why}"))
         }
         Api::ServiceQuotas => AwsError::bad("AccessDeniedException", why),
+        Api::Eks => AwsError::new(403, "AccessDeniedException", why),
     }
 }
 
@@ -228,6 +246,7 @@ fn expired(api: Api) -> AwsError {
         Api::Elb | Api::Sts => AwsError::new(403, "ExpiredToken", message),
         Api::Ec2 => AwsError::bad("RequestExpired", "Request has expired."),
         Api::ServiceQuotas => AwsError::bad("ExpiredTokenException", message),
+        Api::Eks => AwsError::new(403, "ExpiredTokenException", message),
     }
 }
 
@@ -236,6 +255,7 @@ fn failed(api: Api) -> AwsError {
         Api::Elb | Api::Sts => AwsError::new(500, "InternalFailure", "An internal error occurred"),
         Api::Ec2 => AwsError::new(500, "InternalError", "An internal error has occurred"),
         Api::ServiceQuotas => AwsError::new(500, "ServiceException", "Something went wrong"),
+        Api::Eks => AwsError::new(500, "ServerException", "Something went wrong"),
     }
 }
 
@@ -246,6 +266,11 @@ fn error_response(api: Api, error: &AwsError) -> Response {
         Api::ServiceQuotas => {
             let body = serde_json::json!({ "__type": code, "Message": message }).to_string();
             return respond(error.status, api, body);
+        }
+        Api::Eks => {
+            let mut response = respond(error.status, api, serde_json::json!({ "message": message }).to_string());
+            response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+            return response;
         }
         Api::Ec2 => {
             xml.raw("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -275,7 +300,11 @@ fn error_response(api: Api, error: &AwsError) -> Response {
 }
 
 fn respond(status: StatusCode, api: Api, body: String) -> Response {
-    let kind = if api == Api::ServiceQuotas { "application/x-amz-json-1.1" } else { "text/xml;charset=UTF-8" };
+    let kind = match api {
+        Api::ServiceQuotas => "application/x-amz-json-1.1",
+        Api::Eks => "application/json",
+        Api::Elb | Api::Ec2 | Api::Sts => "text/xml;charset=UTF-8",
+    };
     let mut response = (status, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert("x-amzn-requestid", HeaderValue::from_static(REQUEST_ID));

@@ -69,7 +69,7 @@ impl Buckets {
                 Some((operation, 5.0, 5.0))
             }
             (Api::ServiceQuotas, _) => Some((operation, 10.0, 10.0)),
-            (Api::Sts, _) => None,
+            (Api::Sts | Api::Eks, _) => None,
         }
     }
 }

@@ -102,6 +102,7 @@ fn subnets(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), Aws
     )?;
     let owner = &world.scope.account_id;
     xml.list("subnetSet", "item", found, |xml, (id, subnet)| {
+        let owner = subnet.shared_by.as_ref().unwrap_or(owner);
         let zone_id = world.zones.iter().find(|zone| zone.name == subnet.zone).map(|zone| &zone.id);
         xml.leaf("subnetId", id);
         xml.leaf("subnetArn", format_args!("arn:aws:ec2:{}:{owner}:subnet/{id}", world.scope.region));
@@ -148,7 +149,7 @@ fn route_tables(world: &World, request: &Parameters, xml: &mut Xml) -> Result<()
         xml.leaf("vpcId", &table.vpc_id);
         xml.leaf("ownerId", &world.scope.account_id);
         xml.list("routeSet", "item", &table.routes, |xml, (destination, gateway)| {
-            xml.leaf("destinationCidrBlock", destination);
+            xml.leaf(if destination.contains(':') { "destinationIpv6CidrBlock" } else { "destinationCidrBlock" }, destination);
             xml.leaf(if gateway.starts_with("nat-") { "natGatewayId" } else { "gatewayId" }, gateway);
             xml.leaf("state", "active");
             xml.leaf("origin", if gateway == "local" { "CreateRouteTable" } else { "CreateRoute" });
@@ -220,6 +221,11 @@ fn vpcs(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsErr
             xml.leaf("cidrBlock", cidr);
             xml.leaf("associationId", format_args!("vpc-cidr-assoc-{}", &id.as_str()[4..]));
             xml.within("cidrBlockState", |xml| xml.leaf("state", "associated"));
+        });
+        xml.list("ipv6CidrBlockAssociationSet", "item", &vpc.ipv6_cidrs, |xml, cidr| {
+            xml.leaf("ipv6CidrBlock", cidr);
+            xml.leaf("associationId", format_args!("vpc-cidr-assoc-{}", &id.as_str()[4..]));
+            xml.within("ipv6CidrBlockState", |xml| xml.leaf("state", "associated"));
         });
         xml.leaf("dhcpOptionsId", "default");
         xml.leaf("instanceTenancy", "default");
@@ -374,6 +380,9 @@ fn network_interfaces(world: &World, request: &Parameters, xml: &mut Xml) -> Res
         xml.raw("<ipv6AddressesSet/>");
         if !eni.prefixes.is_empty() {
             xml.list("ipv4PrefixSet", "item", &eni.prefixes, |xml, prefix| xml.leaf("ipv4Prefix", prefix));
+        }
+        if !eni.ipv6_prefixes.is_empty() {
+            xml.list("ipv6PrefixSet", "item", &eni.ipv6_prefixes, |xml, prefix| xml.leaf("ipv6Prefix", prefix));
         }
         xml.leaf("interfaceType", &eni.kind);
     });

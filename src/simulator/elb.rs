@@ -37,6 +37,20 @@ pub(crate) fn answer(operation: Operation, world: &World, request: &Parameters, 
             Ok(())
         }
         Operation::DescribeTargetHealth => target_health(world, request, xml),
+        Operation::DescribeListenerCertificates => listener_certificates(world, request, xml),
+        Operation::DescribeListenerAttributes => {
+            let (_, listener) = listener(world, required(request, "ListenerArn")?)?;
+            attributes(&world.listener_attributes(listener), xml);
+            Ok(())
+        }
+        Operation::DescribeCapacityReservation => {
+            let (_, lb) = load_balancer(world, required(request, "LoadBalancerArn")?)?;
+            if let Some(units) = lb.capacity_units {
+                xml.within("MinimumLoadBalancerCapacity", |xml| xml.leaf("CapacityUnits", units));
+            }
+            xml.leaf("DecreaseRequestsRemaining", 2);
+            Ok(())
+        }
         _ => account_limits(world, request, xml),
     }
 }
@@ -181,7 +195,7 @@ fn target_groups(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(
         }
         members("LoadBalancerArns", group.load_balancers.iter().map(|lb| world.load_balancer_arn(lb)), xml);
         xml.leaf("TargetType", &group.target_type);
-        xml.leaf("IpAddressType", "ipv4");
+        xml.leaf("IpAddressType", group.ip_address_type);
     });
     xml.leaf_if("NextMarker", next);
     Ok(())
@@ -243,6 +257,21 @@ fn listener<'a>(world: &'a World, arn: &str) -> Result<(&'a LoadBalancerId, &'a 
         .ok_or_else(|| AwsError::bad("ListenerNotFound", "One or more listeners not found"))
 }
 
+/// The default certificate first, marked as such; then the others, among which it can be once more.
+fn listener_certificates(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsError> {
+    let (_, listener) = listener(world, required(request, "ListenerArn")?)?;
+    let default = listener.tls.iter().map(|(_, certificate)| (format!("0/{certificate}"), (certificate, true)));
+    let further = listener.certificates.iter().map(|certificate| (format!("1/{certificate}"), (certificate, false)));
+    let size = request.page_size("PageSize", PAGE)?;
+    let (found, next) = page(default.chain(further), request.get("Marker"), size, "ValidationError")?;
+    xml.list("Certificates", "member", found, |xml, (certificate, is_default)| {
+        xml.leaf("CertificateArn", certificate);
+        xml.leaf("IsDefault", is_default);
+    });
+    xml.leaf_if("NextMarker", next);
+    Ok(())
+}
+
 fn tags(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsError> {
     let arns = request.list("ResourceArns.member");
     if arns.is_empty() || arns.len() > ARNS {
@@ -254,8 +283,7 @@ fn tags(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), AwsErr
         let tags = if arn.contains(":targetgroup/") {
             &target_group(world, arn)?.1.tags
         } else if arn.contains(":listener/") {
-            // The controller tags listeners as their load balancer but for the resource; nobody here asks for them.
-            &world.load_balancers[listener(world, arn)?.0].tags
+            &listener(world, arn)?.1.tags
         } else {
             &load_balancer(world, arn)?.1.tags
         };

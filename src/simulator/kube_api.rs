@@ -61,6 +61,29 @@ pub const TARGET_GROUP_BINDINGS: Resource =
 pub const AUTO_MODE_TARGET_GROUP_BINDINGS: Resource =
     Resource::new("eks.amazonaws.com", "v1", "targetgroupbindings", "TargetGroupBinding", true);
 
+/// The group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// GatewayClasses.
+pub const GATEWAY_CLASSES: Resource = Resource::new(GATEWAY_API, "v1", "gatewayclasses", "GatewayClass", false);
+/// GatewayClasses as the Gateway API served them before 1.0; not served unless asked for.
+pub const OLD_GATEWAY_CLASSES: Resource = Resource::new(GATEWAY_API, "v1beta1", "gatewayclasses", "GatewayClass", false);
+/// Gateways.
+pub const GATEWAYS: Resource = Resource::new(GATEWAY_API, "v1", "gateways", "Gateway", true);
+/// Gateways as the Gateway API served them before 1.0; not served unless asked for.
+pub const OLD_GATEWAYS: Resource = Resource::new(GATEWAY_API, "v1beta1", "gateways", "Gateway", true);
+/// TCPRoutes, in the version that all releases of the Gateway API so far serve.
+pub const TCP_ROUTES: Resource = Resource::new(GATEWAY_API, "v1alpha2", "tcproutes", "TCPRoute", true);
+/// TCPRoutes of a newer Gateway API; not served unless asked for.
+pub const NEW_TCP_ROUTES: Resource = Resource::new(GATEWAY_API, "v1", "tcproutes", "TCPRoute", true);
+/// TLSRoutes of the Gateway API before 1.5.
+pub const TLS_ROUTES: Resource = Resource::new(GATEWAY_API, "v1alpha2", "tlsroutes", "TLSRoute", true);
+/// TLSRoutes of a newer Gateway API; not served unless asked for.
+pub const NEW_TLS_ROUTES: Resource = Resource::new(GATEWAY_API, "v1", "tlsroutes", "TLSRoute", true);
+/// UDPRoutes, in the version that all releases of the Gateway API so far serve.
+pub const UDP_ROUTES: Resource = Resource::new(GATEWAY_API, "v1alpha2", "udproutes", "UDPRoute", true);
+/// UDPRoutes of a newer Gateway API; not served unless asked for.
+pub const NEW_UDP_ROUTES: Resource = Resource::new(GATEWAY_API, "v1", "udproutes", "UDPRoute", true);
+
 /// Every resource a store knows from the start.
 pub const ALL: &[Resource] = &[
     SERVICES,
@@ -74,7 +97,21 @@ pub const ALL: &[Resource] = &[
     LEASES,
     TARGET_GROUP_BINDINGS,
     AUTO_MODE_TARGET_GROUP_BINDINGS,
+    GATEWAY_CLASSES,
+    OLD_GATEWAY_CLASSES,
+    GATEWAYS,
+    OLD_GATEWAYS,
+    TCP_ROUTES,
+    NEW_TCP_ROUTES,
+    TLS_ROUTES,
+    NEW_TLS_ROUTES,
+    UDP_ROUTES,
+    NEW_UDP_ROUTES,
 ];
+
+/// Kinds that a store serves only when asked to: few clusters have them.
+pub(super) const ABSENT_AT_FIRST: &[Resource] =
+    &[AUTO_MODE_TARGET_GROUP_BINDINGS, OLD_GATEWAY_CLASSES, OLD_GATEWAYS, NEW_TCP_ROUTES, NEW_TLS_ROUTES, NEW_UDP_ROUTES];
 
 #[cfg(test)]
 mod tests;

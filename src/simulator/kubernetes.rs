@@ -1,17 +1,22 @@
 //! How does the cluster of the simulated world look to a Kubernetes client? Changed objects as JSON, into the API server's store.
 
+mod gateway_api;
+
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    kube_api::{DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, KubeStore, LEASES, NODES, SERVICES, TARGET_GROUP_BINDINGS},
+    kube_api::{
+        AUTO_MODE_TARGET_GROUP_BINDINGS, DAEMON_SETS, DEPLOYMENTS, ENDPOINT_SLICES, EVENTS, GATEWAY_CLASSES, GATEWAYS, KubeStore,
+        LEASES, NODES, SERVICES, TARGET_GROUP_BINDINGS,
+    },
     world::{Binding, Change, Controller, Endpoint, Event, Node, Service, World},
 };
 use crate::inventory::{
     ids::{NodeName, ObjectName},
-    kube::ServiceType,
+    kube::{BindingGroup, ServiceType},
 };
 
 /// How many endpoints the endpoint slice controller puts in a slice.
@@ -49,8 +54,28 @@ impl Publisher {
                     }
                 },
                 Change::Binding(name) => match world.bindings.get(&name) {
+                    Some(found) if found.group == BindingGroup::AutoMode => {
+                        self.store.upsert(AUTO_MODE_TARGET_GROUP_BINDINGS, binding(&name, found, world));
+                    }
                     Some(found) => self.store.upsert(TARGET_GROUP_BINDINGS, binding(&name, found, world)),
-                    None => self.delete(TARGET_GROUP_BINDINGS, &name),
+                    None => {
+                        self.delete(TARGET_GROUP_BINDINGS, &name);
+                        self.delete(AUTO_MODE_TARGET_GROUP_BINDINGS, &name);
+                    }
+                },
+                Change::GatewayClass(name) => match world.gateway_classes.get(&name) {
+                    Some(found) => self.store.upsert(GATEWAY_CLASSES, gateway_api::class(found, world.created_at)),
+                    None => {
+                        self.store.delete(GATEWAY_CLASSES, "", &name);
+                    }
+                },
+                Change::Gateway(name) => match world.gateways.get(&name) {
+                    Some(found) => self.store.upsert(GATEWAYS, gateway_api::gateway(found)),
+                    None => self.delete(GATEWAYS, &name),
+                },
+                Change::Route(key) => match world.routes.get(&key) {
+                    Some(found) => self.store.upsert(gateway_api::resource(key.kind), gateway_api::route(found)),
+                    None => self.delete(gateway_api::resource(key.kind), &key.name),
                 },
                 Change::Event(name) => match world.events.get(&name) {
                     Some(found) => self.store.upsert(EVENTS, event(&name, found)),
@@ -137,13 +162,11 @@ fn service(name: &ObjectName, service: &Service) -> Value {
         "annotations": strings(&service.annotations),
         "labels": { "app": &*name.name },
     });
-    if balanced {
-        metadata["finalizers"] = json!(["service.k8s.aws/resources"]);
-        fields.push(managed(
-            "controller",
-            service.created_at,
-            &json!({ "f:metadata": { "f:finalizers": { ".": {}, "v:\"service.k8s.aws/resources\"": {} } } }),
-        ));
+    if !service.finalizers.is_empty() {
+        metadata["finalizers"] = service.finalizers.iter().map(|name| &**name).collect();
+        let names = service.finalizers.iter().map(|name| (format!("v:\"{name}\""), json!({})));
+        let keys: Map<String, Value> = std::iter::once((".".to_owned(), json!({}))).chain(names).collect();
+        fields.push(managed("controller", service.created_at, &json!({ "f:metadata": { "f:finalizers": keys } })));
     }
     metadata["managedFields"] = fields.into();
     if let Some(time) = service.deleted_at {
@@ -165,7 +188,7 @@ fn service(name: &ObjectName, service: &Service) -> Value {
         "selector": { "app": &*name.name },
         "sessionAffinity": "None",
         "internalTrafficPolicy": "Cluster",
-        "ipFamilies": ["IPv4"],
+        "ipFamilies": [if service.ipv6 { "IPv6" } else { "IPv4" }],
         "ipFamilyPolicy": "SingleStack",
     });
     let mut status = json!({ "loadBalancer": {} });
@@ -216,7 +239,7 @@ fn slice(name: &ObjectName, index: usize, service: &Service, endpoints: &[Endpoi
                 "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
             },
         },
-        "addressType": "IPv4",
+        "addressType": if service.ipv6 { "IPv6" } else { "IPv4" },
         "ports": ports.collect::<Vec<_>>(),
         "endpoints": endpoints.collect::<Vec<_>>(),
     })
@@ -257,7 +280,11 @@ fn node(name: &NodeName, node: &Node, world: &World) -> Value {
 }
 
 fn binding(name: &ObjectName, binding: &Binding, world: &World) -> Value {
-    let backend = world.scope.backend_group.as_str();
+    let from: Vec<Value> = match &*binding.sources {
+        [] => vec![json!({ "securityGroup": { "groupID": world.scope.backend_group.as_str() } })],
+        networks => networks.iter().map(|network| json!({ "ipBlock": { "cidr": network.to_string() } })).collect(),
+    };
+    let (label, stack) = &binding.stack;
     let ports = binding.ingress.iter().map(|(protocol, port)| json!({ "protocol": protocol.as_str(), "port": port }));
     json!({
         "metadata": {
@@ -268,15 +295,15 @@ fn binding(name: &ObjectName, binding: &Binding, world: &World) -> Value {
             "creationTimestamp": seconds(binding.created_at),
             "finalizers": ["elbv2.k8s.aws/resources"],
             "labels": {
-                "service.k8s.aws/stack-name": &*binding.service,
-                "service.k8s.aws/stack-namespace": &*name.namespace,
+                format!("{label}/stack-name"): &*stack.name,
+                format!("{label}/stack-namespace"): &*stack.namespace,
             },
         },
         "spec": {
-            "ipAddressType": "ipv4",
+            "ipAddressType": if binding.ipv6 { "ipv6" } else { "ipv4" },
             "networking": {
                 "ingress": [{
-                    "from": [{ "securityGroup": { "groupID": backend } }],
+                    "from": from,
                     "ports": ports.collect::<Vec<_>>(),
                 }],
             },

@@ -13,11 +13,13 @@ pub enum Api {
     Sts,
     /// Service Quotas.
     ServiceQuotas,
+    /// EKS.
+    Eks,
 }
 
 impl Api {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Elb, Self::Ec2, Self::Sts, Self::ServiceQuotas];
+    pub const ALL: [Self; 5] = [Self::Elb, Self::Ec2, Self::Sts, Self::ServiceQuotas, Self::Eks];
 
     /// The signing name.
     pub fn name(self) -> &'static str {
@@ -26,16 +28,18 @@ impl Api {
             Self::Ec2 => "ec2",
             Self::Sts => "sts",
             Self::ServiceQuotas => "servicequotas",
+            Self::Eks => "eks",
         }
     }
 
-    /// The API version that query requests name; Service Quotas speaks JSON and names none.
+    /// The API version that query requests name; Service Quotas and EKS speak JSON and name none.
     pub(crate) fn version(self) -> &'static str {
         match self {
             Self::Elb => "2015-12-01",
             Self::Ec2 => "2016-11-15",
             Self::Sts => "2011-06-15",
             Self::ServiceQuotas => "2019-06-24",
+            Self::Eks => "2017-11-01",
         }
     }
 
@@ -82,6 +86,9 @@ operations! {
     DescribeLoadBalancerAttributes: Elb,
     DescribeTargetGroupAttributes: Elb,
     DescribeTargetHealth: Elb,
+    DescribeListenerCertificates: Elb,
+    DescribeListenerAttributes: Elb,
+    DescribeCapacityReservation: Elb,
     DescribeAccountLimits: Elb,
     DescribeSubnets: Ec2,
     DescribeRouteTables: Ec2,
@@ -96,6 +103,7 @@ operations! {
     ListServiceQuotas: ServiceQuotas,
     ListAWSDefaultServiceQuotas: ServiceQuotas,
     GetCallerIdentity: Sts,
+    DescribeCluster: Eks,
 }
 
 impl Operation {

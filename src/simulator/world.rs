@@ -4,25 +4,28 @@
 
 mod build;
 mod edit;
+mod kind;
 mod plan;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
 pub use build::{ACCOUNT_ID, CLUSTER_NAME, CONTROLLER_VERSION, REGION, annotation};
 pub use edit::{Change, EditError};
+pub use kind::WorldKind;
 
 use crate::inventory::aws::{Attributes, Forward, HealthCheck, Rule, Tags};
 use crate::inventory::ids::{
     AllocationId, Arn, InstanceId, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId,
     SubnetId, TargetGroupId, VpcId, ZoneName,
 };
-use crate::inventory::kube::{Protocol, ServiceType, StringMap};
+use crate::inventory::kube::{BindingGroup, Gateway, GatewayClass, Protocol, Route, ServiceType, StringMap};
+use crate::inventory::parts::RouteKey;
 
 /// Text that is mostly the program's own.
 pub type Text = Cow<'static, str>;
@@ -62,12 +65,20 @@ pub struct World {
     pub services: BTreeMap<ObjectName, Service>,
     /// TargetGroupBindings of the cluster.
     pub bindings: BTreeMap<ObjectName, Binding>,
+    /// GatewayClasses of the cluster, by name.
+    pub gateway_classes: BTreeMap<Arc<str>, GatewayClass>,
+    /// Gateways of the cluster.
+    pub gateways: BTreeMap<ObjectName, Gateway>,
+    /// TCPRoutes, TLSRoutes and UDPRoutes of the cluster.
+    pub routes: BTreeMap<RouteKey, Route>,
     /// Events of the cluster by namespace and name.
     pub events: BTreeMap<ObjectName, Event>,
     /// The AWS Load Balancer Controller's Deployment; `None` in a cluster without.
     pub controller: Option<Controller>,
     /// Whether the DaemonSet `kube-system/aws-node` exists.
     pub vpc_cni: bool,
+    /// `kubernetesNetworkConfig.elasticLoadBalancing.enabled` of `eks:DescribeCluster`: EKS Auto Mode makes load balancers.
+    pub auto_mode: bool,
     /// What changed in the cluster since it was last published.
     pub(crate) changes: BTreeSet<Change>,
     pub(crate) sequence: u64,
@@ -106,6 +117,8 @@ pub struct Zone {
 pub struct Vpc {
     /// Its IPv4 blocks, the primary one first.
     pub cidrs: Vec<Ipv4Net>,
+    /// Its IPv6 blocks.
+    pub ipv6_cidrs: Vec<Arc<str>>,
     /// The account's default VPC.
     pub default: bool,
 }
@@ -125,6 +138,8 @@ pub struct Subnet {
     pub ipv6_cidrs: Vec<Arc<str>>,
     /// `OutpostArn`.
     pub outpost_arn: Option<Arc<str>>,
+    /// The account that shares it with this one; `None` for one of this account's own.
+    pub shared_by: Option<Arc<str>>,
     /// Tags.
     pub tags: Tags,
 }
@@ -193,6 +208,8 @@ pub struct NetworkInterface {
     pub secondary: Vec<Ipv4Addr>,
     /// Delegated prefixes (pods).
     pub prefixes: Vec<Ipv4Net>,
+    /// Delegated IPv6 prefixes (pods of an IPv6 cluster).
+    pub ipv6_prefixes: Vec<Arc<str>>,
 }
 
 /// An Elastic IP.
@@ -237,6 +254,8 @@ pub struct LoadBalancer {
     pub tags: Tags,
     /// Listeners.
     pub listeners: Vec<Listener>,
+    /// `MinimumLoadBalancerCapacity.CapacityUnits`; `None` where nothing is reserved.
+    pub capacity_units: Option<i32>,
 }
 
 /// A listener.
@@ -252,6 +271,12 @@ pub struct Listener {
     pub forwards: Vec<Forward>,
     /// `SslPolicy` and `Certificates[0]` of a TLS listener.
     pub tls: Option<(Arc<str>, Arc<str>)>,
+    /// Certificates beside the default one (SNI). With the controller's 3.4.1 and later the default one is among them too.
+    pub certificates: BTreeSet<Arc<str>>,
+    /// Attributes that differ from AWS's defaults.
+    pub attributes: Attributes,
+    /// Tags.
+    pub tags: Tags,
 }
 
 /// A target group.
@@ -265,6 +290,8 @@ pub struct TargetGroup {
     pub port: u16,
     /// `TargetType`.
     pub target_type: Text,
+    /// `IpAddressType`: the family of its targets.
+    pub ip_address_type: &'static str,
     /// `VpcId`.
     pub vpc_id: VpcId,
     /// `LoadBalancerArns`.
@@ -369,6 +396,8 @@ pub struct Service {
     pub deleted_at: Option<Timestamp>,
     /// The time of the `managedFields` entry that owns its annotations.
     pub annotations_written_at: Timestamp,
+    /// `metadata.finalizers`.
+    pub finalizers: Vec<Text>,
     /// Annotations.
     pub annotations: StringMap,
     /// `spec.type`.
@@ -379,6 +408,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.externalTrafficPolicy` is Local; then with `spec.healthCheckNodePort`.
     pub local_health_port: Option<u16>,
+    /// `spec.ipFamilies` is IPv6.
+    pub ipv6: bool,
     /// `spec.loadBalancerSourceRanges`.
     pub source_ranges: Vec<Arc<str>>,
     /// `status.loadBalancer.ingress[0].hostname`.
@@ -406,7 +437,7 @@ pub struct ServicePort {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The pod's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The pod's number; its name is `SERVICE-NUMBER`.
     pub pod: u32,
     /// The pod's node.
@@ -428,14 +459,22 @@ pub struct Binding {
     pub created_at: Timestamp,
     /// The target group.
     pub target_group: TargetGroupId,
+    /// The API group it is of.
+    pub group: BindingGroup,
+    /// For which object it was made: the beginning of the labels' keys that tell it, and its name.
+    pub stack: (&'static str, ObjectName),
     /// `spec.targetType`.
     pub target_type: Text,
     /// The Service, in the binding's namespace.
     pub service: Arc<str>,
     /// `spec.serviceRef.port`.
     pub service_port: u16,
-    /// Protocols and ports the controller opens for the backend group.
+    /// `spec.ipAddressType` is ipv6.
+    pub ipv6: bool,
+    /// Protocols and ports the controller opens.
     pub ingress: Vec<(Protocol, u16)>,
+    /// For which networks it opens them; for the backend group where there is none.
+    pub sources: Vec<IpNet>,
 }
 
 /// An event.
@@ -500,12 +539,13 @@ impl World {
         format!("arn:aws:elasticloadbalancing:{}:{}:", self.scope.region, self.scope.account_id)
     }
 
-    /// The load balancer that the controller made for a Service.
+    /// The load balancer that was made for a Service of this cluster, whoever made it.
     pub fn load_balancer_of(&self, service: &ObjectName) -> Option<&LoadBalancerId> {
         let stack = service.to_string();
+        let made_for = ["service.k8s.aws/stack", "service.eks.amazonaws.com/stack", "kubernetes.io/service-name"];
         self.load_balancers
             .iter()
-            .find(|(_, lb)| lb.tags.get("service.k8s.aws/stack").is_some_and(|tag| **tag == *stack))
+            .find(|(_, lb)| made_for.iter().any(|key| lb.tags.get(*key).is_some_and(|tag| **tag == *stack)))
             .map(|(id, _)| id)
     }
 
@@ -526,6 +566,13 @@ impl World {
     /// The attributes of a load balancer as AWS answers them: its own over the defaults.
     pub fn load_balancer_attributes(&self, lb: &LoadBalancer) -> Attributes {
         merged(LOAD_BALANCER_ATTRIBUTES, &lb.attributes)
+    }
+
+    /// The attributes of a listener as AWS answers them: its own over the defaults.
+    pub fn listener_attributes(&self, listener: &Listener) -> Attributes {
+        // Only TCP listeners have an attribute. Source: "Update the TCP idle timeout for your Network Load Balancer listener".
+        let defaults: &[(&str, &str)] = if listener.protocol == "TCP" { &[("tcp.idle_timeout.seconds", "350")] } else { &[] };
+        merged(defaults, &listener.attributes)
     }
 
     /// The attributes of a target group as AWS answers them: its own over the defaults.

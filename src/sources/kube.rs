@@ -1,4 +1,4 @@
-//! What does the cluster say? Watches of Services, slices, nodes, bindings, events and the controller, for ever.
+//! What does the cluster say? Watches of Services, slices, nodes, bindings, Gateways, events and the controller, for ever.
 //!
 //! Each watch is on its own: one that is forbidden, absent or broken backs off and holds up none of the others. Objects
 //! become slim types as they arrive; nothing else is stored.
@@ -12,6 +12,7 @@ mod endpoint_slices;
 mod events;
 pub(super) mod failure;
 mod fields;
+mod gateway_api;
 mod leader;
 mod nodes;
 mod pulse;
@@ -35,6 +36,7 @@ use self::bindings::Bindings;
 use self::controllers::Controllers;
 use self::endpoint_slices::EndpointSlices;
 use self::events::Events;
+use self::gateway_api::{Classes, Gateways, Routes};
 use self::leader::Leader;
 use self::nodes::Nodes;
 use self::report::{Report, Source};
@@ -43,7 +45,7 @@ use self::vpc_cni::VpcCni;
 use self::watch::{Context, Scope, Subject, watch};
 use crate::clock::now;
 use crate::inventory::ids::ObjectName;
-use crate::inventory::kube::{BindingGroup, EventObject};
+use crate::inventory::kube::{BindingGroup, EventObject, RouteKind};
 use crate::inventory::part::Failure;
 use crate::inventory::parts::source;
 use crate::sources::CallObserver;
@@ -128,6 +130,7 @@ pub async fn run(client: Client, settings: KubeSettings, store: Store, observer:
     watches.start(nodes, Scope::all("nodes", Api::all), report);
 
     watches.bindings(&interner);
+    watches.gateways(&interner);
     watches.events(&interner);
     watches.controllers(&interner);
 
@@ -176,6 +179,30 @@ impl Watches {
             let mut scope = Scope::all(label, move |client| Api::all_with(client, &group));
             scope.may_be_absent = true;
             self.start(Bindings { group, interner: Arc::clone(interner) }, scope, report);
+        }
+    }
+
+    /// Three kinds of routes make one part.
+    fn gateways(&mut self, interner: &Arc<Interner>) {
+        let [report] = Source::watched_by(source::GATEWAY_CLASSES, &self.store, |parts| &mut parts.gateway_classes, [false]);
+        let versions = gateway_api::GATEWAY_VERSIONS;
+        let scope = Scope::served_as("gatewayclasses.gateway.networking.k8s.io", versions, |client, version| {
+            Api::all_with(client, &version)
+        });
+        self.start(Classes { interner: Arc::clone(interner) }, scope, report);
+
+        let [report] = Source::watched_by(source::GATEWAYS, &self.store, |parts| &mut parts.gateways, [false]);
+        let scope =
+            Scope::served_as("gateways.gateway.networking.k8s.io", versions, |client, version| Api::all_with(client, &version));
+        self.start(Gateways { interner: Arc::clone(interner) }, scope, report);
+
+        let reports = Source::watched_by(source::ROUTES, &self.store, |parts| &mut parts.routes, [false; 3]);
+        for (kind, report) in RouteKind::ALL.iter().copied().zip(reports) {
+            let versions = gateway_api::versions(kind);
+            let scope = Scope::served_as(gateway_api::label(kind), versions, move |client, version| {
+                Api::all_with(client, &(kind, version))
+            });
+            self.start(Routes { kind, interner: Arc::clone(interner) }, scope, report);
         }
     }
 

@@ -126,18 +126,17 @@ impl<K: Ord + Clone> Plan<K> {
     }
 
     /// Takes up to `most` keys: the most urgent ones that are due and, where those are fewer, the ones that would have
-    /// been due soonest within `early`, so that calls that can carry several are sent full.
-    pub(crate) fn take_batch(&mut self, now: Instant, most: usize, early: Duration) -> Vec<K> {
+    /// been due soonest within `early`, so that calls that can carry several are sent full. All are `alike` the most urgent.
+    pub(crate) fn take_batch(&mut self, now: Instant, most: usize, early: Duration, alike: impl Fn(&K, &K) -> bool) -> Vec<K> {
         let mut due: Vec<_> = self.due(now).map(|(when, key)| (when, key.clone())).collect();
-        if due.is_empty() {
-            return Vec::new();
-        }
         due.sort();
+        let Some((_, first)) = due.first().cloned() else { return Vec::new() };
+        due.retain(|(_, key)| alike(&first, key));
         due.truncate(most);
         let mut keys: Vec<K> = due.into_iter().map(|(_, key)| key).collect();
         if keys.len() < most {
             let mut soon: Vec<_> = (self.entries.iter())
-                .filter(|(_, entry)| entry.taken_at.is_none())
+                .filter(|(key, entry)| entry.taken_at.is_none() && alike(&first, key))
                 .map(|(key, entry)| (entry.next(now).1, key))
                 .filter(|(at, _)| *at > now && *at <= now + early)
                 .map(|(at, key)| (at, key.clone()))
@@ -354,8 +353,8 @@ mod tests {
         for (key, due) in [('b', 30), ('c', 10), ('d', 500)] {
             plan.done(&key, now + seconds(due), Urgency::Routine);
         }
-        assert_eq!(plan.take_batch(now, 3, seconds(60)), ['a', 'c', 'b']);
-        assert!(plan.take_batch(now, 3, seconds(60)).is_empty(), "nothing is due");
+        assert_eq!(plan.take_batch(now, 3, seconds(60), |_, _| true), ['a', 'c', 'b']);
+        assert!(plan.take_batch(now, 3, seconds(60), |_, _| true).is_empty(), "nothing is due");
     }
 
     #[tokio::test(start_paused = true)]

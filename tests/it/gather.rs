@@ -21,10 +21,16 @@ use crate::support::eventually;
 
 /// Reads everything once. `unheard_of` are sources that this world cannot answer.
 pub(crate) async fn gather(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str]) -> Parts {
+    gather_named(aws_url, kube_settings, unheard_of, None).await
+}
+
+/// Reads everything once of a cluster whose name nothing in it tells.
+async fn gather_named(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str], cluster_name: Option<&str>) -> Parts {
     let store = Store::new(Parts::default());
     let observer = OwnMetrics::new();
     let mut aws_settings = AwsSettings {
         region: Some("us-east-1".into()),
+        cluster_name: cluster_name.map(Into::into),
         endpoint_url: Some(aws_url),
         credentials: Some(FixedCredentials { access_key_id: "test".into(), secret_access_key: "test".into() }),
         ..AwsSettings::default()
@@ -57,7 +63,9 @@ pub(crate) async fn gather(aws_url: String, kube_settings: KubeSettings, unheard
 /// Reads a simulated world once.
 pub(crate) async fn gather_simulated(simulator: &Simulator) -> Parts {
     let kube_settings = KubeSettings { url: Some(simulator.kube_url.parse().unwrap()), ..KubeSettings::default() };
-    gather(simulator.aws_url.clone(), kube_settings, &[]).await
+    // Without a controller, whose arguments name the cluster, it has to be told.
+    let cluster_name = simulator.world.read(|world| world.controller.is_none().then(|| world.scope.cluster_name.to_string()));
+    gather_named(simulator.aws_url.clone(), kube_settings, &[], cluster_name.as_deref()).await
 }
 
 /// Judges what is known at a moment, by the default thresholds.

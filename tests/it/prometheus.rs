@@ -111,7 +111,7 @@ async fn prometheus_scrapes_both_formats_and_answers_queries() {
 }
 
 /// promtool reads standard input.
-fn check_metrics(text: &[u8]) -> Result<(), String> {
+pub(crate) fn check_metrics(text: &[u8]) -> Result<(), String> {
     use std::io::Write;
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])

@@ -18,6 +18,8 @@ use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::named_tests::{Proof, Proofs};
+
 /// The contents of a `parts.yaml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,4 +166,98 @@ fn unknown_keys(written: &serde_json::Value, read: &serde_json::Value, path: &st
         }
         _ => {}
     }
+}
+
+/// What the EKS user guide's page demands, row by row (S1 to S18), and where it is shown.
+const SEEDS: [(u8, &str, &[Proof]); 18] = [
+    (
+        1,
+        "a controller of 2.7.2 or newer instead of the in-tree provider",
+        &[Proof::Situation("an old controller"), Proof::Situation("no controller"), Proof::Situation("an in-tree Service")],
+    ),
+    (2, "up to 2.1.1 subnets need the cluster tag", &[Proof::Test("rules_follow_version_and_gates")]),
+    (
+        3,
+        "one subnet a zone, eight free addresses",
+        &[
+            Proof::Test("step_4_a_zone_takes_the_clusters_own_subnet_first_and_then_the_smallest_id"),
+            Proof::Situation("a zone's subnets are full"),
+            Proof::Situation("all public subnets are full"),
+        ],
+    ),
+    (
+        4,
+        "role tags and cluster tags of subnets",
+        &[
+            Proof::Situation("the role tags of one scheme are gone in a zone for a wrong value"),
+            Proof::Situation("a private subnet tagged for public load balancers"),
+            Proof::Situation("the cluster's tag on subnets is another's"),
+        ],
+    ),
+    (
+        5,
+        "the annotations of the controller and of the in-tree provider differ",
+        &[Proof::Test("an_annotation_younger_than_the_controller_is_not_read"), Proof::Situation("a Service that nobody owns")],
+    ),
+    (6, "another CNI has instance targets only", &[Proof::Test("a_cluster_without_the_vpc_cni_is_known")]),
+    (7, "additional tags", &[Proof::Situation("a tag was taken away")]),
+    (8, "as many Elastic IPs as subnets", &[Proof::Situation("every Elastic IP in use")]),
+    (
+        9,
+        "rules of the nodes' security group",
+        &[
+            Proof::Situation("the nodes' group is full"),
+            Proof::Situation("the nodes' group is nearly full"),
+            Proof::Situation("IPv6 rules fill the nodes' group"),
+        ],
+    ),
+    (
+        10,
+        "ways out of the rule quota, with this cluster's numbers",
+        &[Proof::Test("an_endpoint_group_warns_at_ninety_percent_and_pages_when_nothing_is_left")],
+    ),
+    (11, "at most 1,024 back ends with Windows", &[Proof::Scenario("healthy")]),
+    (
+        12,
+        "several load balancers of one Service",
+        &[Proof::Situation("a load balancer that is being replaced: the old one drains")],
+    ),
+    (
+        13,
+        "type external with a target type, the legacy nlb-ip",
+        &[Proof::Test("every_row_of_2_2"), Proof::Test("a_service_that_nobody_owns_is_found_2_2_s13")],
+    ),
+    (
+        14,
+        "IPv6 needs address targets and dualstack",
+        &[
+            Proof::Situation("a dual-stack Service with IPv6 targets"),
+            Proof::Test("t30_an_ipv6_group_is_told_by_the_service_and_not_by_the_load_balancer"),
+        ],
+    ),
+    (15, "never edit annotations after creation", &[Proof::Situation("a name that comes too late")]),
+    (16, "Fargate: address targets in private subnets only", &[Proof::Situation("pods on Fargate")]),
+    (
+        17,
+        "all targets healthy and registered",
+        &[Proof::Scenario("missing-target"), Proof::Scenario("crashing-service"), Proof::Scenario("healthy-policy-local")],
+    ),
+    (
+        18,
+        "Service, load balancer, listener and target group are joined by tags",
+        &[Proof::Test("each_tag_family_names_its_owner"), Proof::Test("t32_a_shared_host_name_makes_no_load_balancer_ones_own")],
+    ),
+];
+
+#[test]
+fn every_row_of_the_user_guide_is_shown_somewhere() {
+    let numbers: Vec<u8> = SEEDS.iter().map(|(number, _, _)| *number).collect();
+    assert_eq!(numbers, (1..=18).collect::<Vec<u8>>());
+    let proofs = Proofs::read();
+    let mut problems = Vec::new();
+    for (number, what, covers) in SEEDS {
+        assert!(!covers.is_empty(), "S{number}");
+        problems.extend(covers.iter().filter_map(|it| proofs.problem(*it)).map(|it| format!("S{number}, {what}: {it}")));
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
 }

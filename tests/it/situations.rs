@@ -24,127 +24,132 @@ use eks_nlb_exporter::inventory::kube::{
 use eks_nlb_exporter::inventory::part::{Failure, FailureCategory, Part};
 use eks_nlb_exporter::inventory::parts::{EventKey, List, Parts, source};
 use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
-use eks_nlb_exporter::simulator::{self, SimulatorSettings};
+use eks_nlb_exporter::simulator::{self, SimulatorSettings, WorldKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::gather::{gather_simulated, judge_at, series, told};
+use crate::named_tests::{Proof, Proofs};
 
 const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
 
 /// A world that can be changed, and the moment it is judged at.
 #[derive(Clone)]
-struct Situation {
-    parts: Parts,
-    now: Timestamp,
+pub(crate) struct Situation {
+    pub(crate) parts: Parts,
+    pub(crate) now: Timestamp,
 }
 
-fn edit<K: Ord + Clone, V: Clone>(list: &mut List<K, V>, key: &K, change: impl FnOnce(&mut V)) {
+pub(crate) fn edit<K: Ord + Clone, V: Clone>(list: &mut List<K, V>, key: &K, change: impl FnOnce(&mut V)) {
     let all = Arc::make_mut(list.value.as_mut().expect("the list was read"));
     change(Arc::make_mut(all.get_mut(key).expect("the world has it")));
 }
 
-fn all<K: Ord + Clone, V: Clone>(list: &mut List<K, V>) -> &mut BTreeMap<K, Arc<V>> {
+pub(crate) fn all<K: Ord + Clone, V: Clone>(list: &mut List<K, V>) -> &mut BTreeMap<K, Arc<V>> {
     Arc::make_mut(list.value.as_mut().expect("the list was read"))
 }
 
 impl Situation {
-    async fn healthy() -> Self {
-        let simulator = simulator::start(SimulatorSettings::default()).await.unwrap();
+    pub(crate) async fn healthy() -> Self {
+        Self::of(WorldKind::Mixed).await
+    }
+
+    pub(crate) async fn of(kind: WorldKind) -> Self {
+        let simulator = simulator::start(SimulatorSettings { world: kind, ..SimulatorSettings::default() }).await.unwrap();
         let parts = gather_simulated(&simulator).await;
         Self { parts, now: eks_nlb_exporter::clock::now() }
     }
 
-    fn ago(&self, seconds: i64) -> Timestamp {
+    pub(crate) fn ago(&self, seconds: i64) -> Timestamp {
         self.now - SignedDuration::from_secs(seconds)
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::join(self.parts.clone(), self.now, Expiry { max_staleness: std::time::Duration::from_secs(1800) })
     }
 
-    fn judge(&self) -> Outcome {
+    pub(crate) fn judge(&self) -> Outcome {
         judge_at(self.parts.clone(), self.now).1
     }
 
     /// The one load balancer of a Service.
-    fn lb(&self, service: &str) -> LoadBalancerId {
+    pub(crate) fn lb(&self, service: &str) -> LoadBalancerId {
         self.snapshot().service_load_balancers[&name(service)].first().unwrap().clone()
     }
 
     /// The target groups that hold a Service's pods.
-    fn groups(&self, service: &str) -> Vec<TargetGroupId> {
+    pub(crate) fn groups(&self, service: &str) -> Vec<TargetGroupId> {
         let name = name(service);
         let snapshot = self.snapshot();
         let of = snapshot.target_groups.iter().filter(|(_, group)| group.backend.as_ref().is_some_and(|(of, _)| *of == name));
         of.map(|(id, _)| id.clone()).collect()
     }
 
-    fn health(&mut self, group: &TargetGroupId, change: impl FnOnce(&mut Vec<Target>)) {
+    pub(crate) fn health(&mut self, group: &TargetGroupId, change: impl FnOnce(&mut Vec<Target>)) {
         let part = Arc::make_mut(&mut self.parts.target_health).get_mut(group).unwrap();
         let health: &mut TargetHealth = Arc::make_mut(part.value.as_mut().unwrap());
         change(&mut health.targets);
     }
 
     /// Every target of a Service, in all its groups.
-    fn targets(&mut self, service: &str, change: impl Fn(&mut Target)) {
+    pub(crate) fn targets(&mut self, service: &str, change: impl Fn(&mut Target)) {
         for group in self.groups(service) {
             self.health(&group, |targets| targets.iter_mut().for_each(&change));
         }
     }
 
-    fn sampled(&mut self, service: &str, at: Timestamp) {
+    pub(crate) fn sampled(&mut self, service: &str, at: Timestamp) {
         for group in self.groups(service) {
             Arc::make_mut(&mut self.parts.target_health).get_mut(&group).unwrap().fetched_at = Some(at);
         }
     }
 
-    fn service(&mut self, service: &str, change: impl FnOnce(&mut Service)) {
+    pub(crate) fn service(&mut self, service: &str, change: impl FnOnce(&mut Service)) {
         edit(&mut self.parts.services, &name(service), change);
     }
 
-    fn annotate(&mut self, service: &str, key: &str, value: &str) {
+    pub(crate) fn annotate(&mut self, service: &str, key: &str, value: &str) {
         self.service(service, |it| drop(it.annotations.insert(format!("{ANNOTATION}{key}").into(), value.into())));
     }
 
-    fn slices(&mut self, service: &str, change: impl Fn(&mut EndpointSlice)) {
+    pub(crate) fn slices(&mut self, service: &str, change: impl Fn(&mut EndpointSlice)) {
         let name = name(service);
         for slice in all(&mut self.parts.endpoint_slices).values_mut().filter(|slice| slice.service == name) {
             change(Arc::make_mut(slice));
         }
     }
 
-    fn endpoints(&self, service: &str) -> Vec<Endpoint> {
+    pub(crate) fn endpoints(&self, service: &str) -> Vec<Endpoint> {
         self.snapshot().endpoint_slices[&name(service)].iter().flat_map(|slice| slice.endpoints.clone()).collect()
     }
 
-    fn nodes(&self) -> Vec<NodeName> {
+    pub(crate) fn nodes(&self) -> Vec<NodeName> {
         self.parts.nodes.get().unwrap().keys().cloned().collect()
     }
 
-    fn node(&mut self, node: &NodeName, change: impl FnOnce(&mut Node)) {
+    pub(crate) fn node(&mut self, node: &NodeName, change: impl FnOnce(&mut Node)) {
         edit(&mut self.parts.nodes, node, change);
     }
 
-    fn subnets(&mut self, change: impl Fn(&mut Subnet)) {
+    pub(crate) fn subnets(&mut self, change: impl Fn(&mut Subnet)) {
         all(&mut self.parts.subnets).values_mut().for_each(|subnet| change(Arc::make_mut(subnet)));
     }
 
     /// Subnets with the role tag of a scheme.
-    fn subnets_for(&self, scheme: Scheme) -> Vec<SubnetId> {
+    pub(crate) fn subnets_for(&self, scheme: Scheme) -> Vec<SubnetId> {
         let tag = if scheme == Scheme::Internal { "kubernetes.io/role/internal-elb" } else { "kubernetes.io/role/elb" };
         let all = self.parts.subnets.get().unwrap().values().filter(|subnet| subnet.tags.contains_key(tag));
         all.map(|subnet| subnet.id.clone()).collect()
     }
 
     /// The nodes' security group.
-    fn node_group(&self) -> SecurityGroupId {
+    pub(crate) fn node_group(&self) -> SecurityGroupId {
         let groups = self.parts.security_groups.get().unwrap().values();
         let mut named = groups.filter(|group| &*group.name == "demo-node").map(|group| group.id.clone());
         named.next().unwrap()
     }
 
     /// Gives the nodes' group so many inbound rules in IPv4.
-    fn node_rules(&mut self, count: usize) {
+    pub(crate) fn node_rules(&mut self, count: usize) {
         let id = self.node_group();
         edit(&mut self.parts.security_groups, &id, |group: &mut SecurityGroup| {
             for number in 0..count.saturating_sub(group.inbound.len()) {
@@ -159,14 +164,14 @@ impl Situation {
         });
     }
 
-    fn limit(&mut self, quota: &str, value: f64, origin: Option<QuotaOrigin>) {
+    pub(crate) fn limit(&mut self, quota: &str, value: f64, origin: Option<QuotaOrigin>) {
         let quotas = Arc::make_mut(self.parts.quotas.value.as_mut().unwrap());
         let known = quotas.get_mut(quota).unwrap();
         known.value = value;
         known.origin = origin.unwrap_or(known.origin);
     }
 
-    fn event(&mut self, kind: EventObject, object: &ObjectName, reason: &str, message: &str) {
+    pub(crate) fn event(&mut self, kind: EventObject, object: &ObjectName, reason: &str, message: &str) {
         let failure = ReconcileFailure { reason: reason.into(), message: message.into(), at: self.now };
         let state = ReconcileState { failure: Some(failure), succeeded_at: None };
         Arc::make_mut(self.parts.reconciles.value.as_mut().unwrap()).insert(EventKey { kind, name: object.clone() }, state);
@@ -202,11 +207,11 @@ impl Situation {
     }
 }
 
-fn name(service: &str) -> ObjectName {
+pub(crate) fn name(service: &str) -> ObjectName {
     ObjectName::parse(service).unwrap()
 }
 
-fn set(target: &mut Target, state: TargetState) {
+pub(crate) fn set(target: &mut Target, state: TargetState) {
     target.state = state;
     target.reason = match state {
         TargetState::Unhealthy => Some(TargetReason::FailedHealthChecks),
@@ -217,9 +222,12 @@ fn set(target: &mut Target, state: TargetState) {
     };
 }
 
-fn unhealthy(target: &mut Target) {
+pub(crate) fn unhealthy(target: &mut Target) {
     set(target, TargetState::Unhealthy);
 }
+
+/// Codes that no fault of one moment can make, e.g. those that need a history, and the test in which each of them speaks.
+const SPEAKING_ELSEWHERE: &[(&str, Proof)] = &[];
 
 type Case = (&'static str, fn(&mut Situation));
 
@@ -263,8 +271,15 @@ async fn what_is_broken_is_told_by_its_codes_and_nothing_else_is() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+    let proofs = Proofs::read();
+    for (code, proof) in SPEAKING_ELSEWHERE {
+        assert!(catalogue::ALL.iter().any(|kind| kind.code == *code), "{code} is not in the catalogue");
+        assert!(!made.contains(code), "{code} speaks here: take it off the list");
+        assert_eq!(proofs.problem(*proof), None, "{code}");
+    }
+    made.extend(SPEAKING_ELSEWHERE.iter().map(|(code, _)| *code));
     let never: Vec<_> = catalogue::ALL.iter().filter(|kind| !made.contains(kind.code)).map(|kind| kind.code).collect();
-    assert!(never.is_empty(), "no fault here makes {never:?}");
+    assert!(never.is_empty(), "no fault here makes {never:?}, and SPEAKING_ELSEWHERE does not say which test does");
 }
 
 /// ClusterIP Services that own a load balancer are as good as others.

@@ -16,6 +16,9 @@ use crate::inventory::aws::{LoadBalancerState, Target, TargetReason, TargetState
 use crate::inventory::ids::{ObjectName, TargetGroupId, ZoneName};
 use crate::inventory::snapshot::{ClusterTargetGroup, Snapshot};
 
+/// What AWS does when every target of a group fails: it serves on, badly, and nobody should take that for health.
+const FAIL_OPEN: &str = "; AWS sends traffic to all of them all the same (fail open)";
+
 /// How many targets a message names.
 const NAMED: usize = 3;
 
@@ -151,7 +154,7 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
         // The load balancer in front of an ALB: the target itself is what stands behind the group.
         let failing = sampled.count(TargetState::Unhealthy);
         let alb = sampled.group.target_group.target_type == TargetType::Alb && failing > 0;
-        return alb.then(|| format!("0 of {} targets are healthy{reasons}.", sampled.targets.len()));
+        return alb.then(|| format!("0 of {} targets are healthy{reasons}{FAIL_OPEN}.", sampled.targets.len()));
     };
     if endpoints.ready + endpoints.not_ready == 0 {
         return None;
@@ -170,8 +173,10 @@ fn no_healthy_target(sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Sn
     if sampled.count(TargetState::Initial) > 0 && !settled {
         return None;
     }
+    // A group whose targets are all leaving or arriving has nobody to send to.
+    let fail_open = if sampled.count(TargetState::Unhealthy) > 0 { FAIL_OPEN } else { "" };
     Some(format!(
-        "0 of {} targets are healthy{reasons} while {} has {} ready and {} not ready endpoints.",
+        "0 of {} targets are healthy{reasons} while {} has {} ready and {} not ready endpoints{fail_open}.",
         sampled.targets.len(),
         backing_name(sampled.group),
         endpoints.ready,

@@ -27,7 +27,7 @@ fn a_zone_whose_targets_all_fail_is_dark() {
     let verdict = world.judge(&CHECK);
     assert_eq!(
         verdict.message("NLB103"),
-        "1 of 3 zones of net/web/1 out of service: us-east-1b (0 of 1 targets healthy); 2 targets are healthy in other zones and cross-zone is off."
+        "1 of 3 zones of net/web/1 out of service: us-east-1b (0 of 1 targets healthy); 2 targets are healthy in other zones and cross-zone is off, so AWS takes the zone out of DNS."
     );
     assert_eq!(verdict.value("target_group_failing_targets", &[TARGET_GROUP, "us-east-1b"]), Some(1.0));
     assert_eq!(zone_row(&world, "us-east-1b"), (Some(0.0), Some(1.0)));

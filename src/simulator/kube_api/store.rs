@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::{ALL, AUTO_MODE_TARGET_GROUP_BINDINGS, Resource};
+use super::{ABSENT_AT_FIRST, ALL, Resource};
 
 /// Changes a watch can still be resumed over; older ones are answered with 410 Gone, as a real server's cache does.
 const HISTORY: usize = 20_000;
@@ -92,14 +92,14 @@ impl Default for KubeStore {
 }
 
 impl KubeStore {
-    /// An empty cluster that serves everything but the objects of EKS Auto Mode.
+    /// An empty cluster that serves everything but the objects of EKS Auto Mode and other versions of the Gateway API.
     pub fn new() -> Self {
         // Versions go on growing over a restart, as etcd's do: a client that comes back with an old one must be told
         // to list again, not be left waiting for a version that was long ago.
         let version = u64::try_from(crate::clock::now().as_millisecond()).unwrap_or_default();
         let kinds = ALL.iter().map(|resource| {
             let kind = Kind {
-                served: *resource != AUTO_MODE_TARGET_GROUP_BINDINGS,
+                served: !ABSENT_AT_FIRST.contains(resource),
                 refusal: None,
                 objects: BTreeMap::new(),
                 history: VecDeque::new(),

@@ -3,16 +3,22 @@
 //! Every load balancer has its managed and the shared backend security group, so the nodes' group has one rule a protocol.
 
 mod cluster;
+mod gateways;
+mod in_tree;
+mod legacy;
+mod maker;
+mod neighbour;
 mod network;
+mod shared_vpc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{QuotaEntry, World, WorldScope, plan::Plan};
+use super::{QuotaEntry, World, WorldKind, WorldScope, plan::Plan};
 use crate::{
     inventory::{
         ids::{NodeName, SecurityGroupId, SubnetId, ZoneName},
@@ -41,6 +47,7 @@ const PODS_FOR_PREFIXES: usize = 30;
 /// What is only needed while building.
 struct Builder {
     world: World,
+    kind: WorldKind,
     plan: Plan,
     sizes: Sizes,
     /// Free addresses of each subnet of the cluster's VPC.
@@ -48,6 +55,8 @@ struct Builder {
     /// The subnets the controller chooses, by scheme, one a zone and sorted as it sorts them.
     public: Vec<(ZoneName, SubnetId)>,
     private: Vec<(ZoneName, SubnetId)>,
+    /// The private subnets of the neighbouring cluster, where they are not the same.
+    neighbours: Vec<(ZoneName, SubnetId)>,
     /// Nodes by zone, and whose turn it is there.
     turns: Vec<(Vec<NodeName>, usize)>,
     /// Where a node's pods get their addresses: its subnet, its interface, what is left of its last prefix.
@@ -70,6 +79,8 @@ struct Place {
     subnet: SubnetId,
     interface: crate::inventory::ids::NetworkInterfaceId,
     prefix: Option<(Ipv4Net, u32)>,
+    /// The delegated prefix of an IPv6 cluster's node, and how many addresses of it are given.
+    ipv6: Option<(Ipv6Net, u16)>,
 }
 
 impl Pool {
@@ -100,17 +111,26 @@ impl Pool {
 }
 
 impl World {
-    /// A healthy world of these sizes that is a month old at `now`. The same sizes give the same names and addresses.
+    /// A healthy world with a Service of every flavour: [`WorldKind::Mixed`].
     ///
     /// # Panics
     /// When no world can be made of the sizes; `SimulatorSettings` are checked before.
     pub fn build(sizes: &Sizes, now: Timestamp) -> Self {
+        Self::build_kind(WorldKind::Mixed, sizes, now)
+    }
+
+    /// A healthy world of this kind and these sizes that is a month old at `now`. The same kind and sizes give the same names
+    /// and addresses.
+    ///
+    /// # Panics
+    /// When no world can be made of the sizes; `SimulatorSettings` are checked before.
+    pub fn build_kind(kind: WorldKind, sizes: &Sizes, now: Timestamp) -> Self {
         if let Some(problem) = sizes.problem() {
             panic!("{problem}");
         }
         let created_at = Timestamp::from_second(now.as_second() - SignedDuration::from_hours(24 * 30).as_secs())
             .expect("a month ago is a time");
-        let plan = Plan::of(sizes);
+        let plan = Plan::of(kind, sizes);
         let prefixes = plan.endpoints() > PODS_FOR_PREFIXES * sizes.nodes;
         let world = World {
             scope: WorldScope {
@@ -136,19 +156,26 @@ impl World {
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            gateway_classes: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            routes: BTreeMap::new(),
             events: BTreeMap::new(),
             controller: None,
-            vpc_cni: true,
+            // EKS Auto Mode gives pods their addresses without that DaemonSet.
+            vpc_cni: kind != WorldKind::AutoMode,
+            auto_mode: kind == WorldKind::AutoMode,
             changes: BTreeSet::new(),
             sequence: 0,
         };
         let mut builder = Builder {
             world,
+            kind,
             plan,
             sizes: sizes.clone(),
             pools: BTreeMap::new(),
             public: Vec::new(),
             private: Vec::new(),
+            neighbours: Vec::new(),
             turns: Vec::new(),
             places: BTreeMap::new(),
             next_node_port: 30_000,
@@ -160,6 +187,9 @@ impl World {
         builder.cluster();
         builder.fill_security_groups();
         builder.settle_addresses();
+        if kind == WorldKind::SharedVpc {
+            builder.share_vpc();
+        }
         builder.quotas();
         builder.note_everything(now);
         builder.world

@@ -10,6 +10,7 @@ use super::{Event, Health, Text, World};
 use crate::inventory::{
     aws::{Peer, Rule},
     ids::{LoadBalancerId, NodeName, ObjectName, SecurityGroupId, SubnetId, TargetGroupId},
+    parts::RouteKey,
 };
 
 /// Something in the cluster that changed and has to be published anew, or taken away if it is no more.
@@ -23,6 +24,12 @@ pub enum Change {
     Node(NodeName),
     /// A TargetGroupBinding.
     Binding(ObjectName),
+    /// A GatewayClass.
+    GatewayClass(Arc<str>),
+    /// A Gateway.
+    Gateway(ObjectName),
+    /// A route.
+    Route(RouteKey),
     /// An event.
     Event(ObjectName),
     /// The controller's Deployment and Lease.
@@ -150,7 +157,7 @@ impl World {
         service: &ObjectName,
         ready: bool,
         choose: impl Fn(&super::Endpoint) -> bool,
-    ) -> Result<Vec<std::net::Ipv4Addr>, EditError> {
+    ) -> Result<Vec<std::net::IpAddr>, EditError> {
         let found = self.services.get_mut(service).ok_or_else(|| missing("Service", service))?;
         let mut addresses = Vec::new();
         for endpoint in found.endpoints.iter_mut().filter(|endpoint| choose(endpoint)) {

@@ -1,5 +1,6 @@
 //! Which Services does a world of these sizes have, and how are its target groups and targets shared out among them?
 
+use super::WorldKind;
 use crate::simulator::sizes::Sizes;
 
 /// What is particular about a Service and its load balancer.
@@ -46,6 +47,23 @@ const FLAVOURS: [Flavour; 12] = [
     Flavour::Interval,
 ];
 
+/// The flavours of a kind of world, in turn.
+fn flavours(kind: WorldKind) -> &'static [Flavour] {
+    use Flavour::{Attributes, Checked, Class, Explicit, Instance, Internal, Interval, Local, Proxy, Public, Tls, Udp};
+    match kind {
+        WorldKind::Mixed | WorldKind::TwoClusters => &FLAVOURS,
+        WorldKind::Newest => &[Public, Checked, Internal, Udp, Tls, Attributes, Proxy, Class, Explicit, Interval],
+        WorldKind::InstanceLocal => &[Local],
+        WorldKind::Legacy => &[Public, Checked, Internal, Local, Udp, Tls, Instance, Attributes, Explicit, Interval],
+        WorldKind::InTree => &[Local, Instance],
+        WorldKind::AutoMode => &[Public, Checked, Internal, Udp, Attributes, Interval],
+        WorldKind::GatewayApi => &[Public, Public, Checked, Internal, Udp, Udp, Tls, Internal],
+        WorldKind::DualStack => &[Public, Checked, Internal, Tls, Attributes, Proxy, Explicit, Interval],
+        WorldKind::PrivateOnly => &[Checked, Internal, Instance, Udp, Attributes, Proxy, Class, Interval],
+        WorldKind::SharedVpc => &[Public, Checked, Internal, Local, Udp, Tls, Instance, Class],
+    }
+}
+
 /// Names of the first Services, so that a demonstration reads like a shop's cluster; the order is that of `FLAVOURS`.
 const NAMES: [(&str, &str); 16] = [
     ("shop", "web"),
@@ -88,14 +106,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(sizes: &Sizes) -> Self {
+    pub(super) fn of(kind: WorldKind, sizes: &Sizes) -> Self {
+        let flavours = flavours(kind);
+        let instances = |flavour| matches!(flavour, Flavour::Local | Flavour::Instance);
+        let only_instances = flavours.iter().copied().all(instances);
         let ports =
             |lb: usize| sizes.target_groups / sizes.load_balancers + usize::from(lb < sizes.target_groups % sizes.load_balancers);
         let owned_count = sizes.services.min(sizes.load_balancers);
         let mut owned: Vec<ServicePlan> = (0..owned_count)
             .map(|index| {
                 let (namespace, name) = name_of(index);
-                let flavour = FLAVOURS[index % FLAVOURS.len()];
+                let flavour = flavours[index % flavours.len()];
                 ServicePlan { namespace, name, flavour, ports: ports(index), endpoints: 0 }
             })
             .collect();
@@ -104,9 +125,11 @@ impl Plan {
         let mut address_ports = sizes.target_groups;
         let mut spent = 0;
         for plan in &mut owned {
-            if matches!(plan.flavour, Flavour::Local | Flavour::Instance) {
+            if instances(plan.flavour) {
                 let cost = plan.ports * sizes.nodes;
-                if spent + cost <= sizes.targets * 3 / 10 && spent + cost + address_ports - plan.ports <= sizes.targets {
+                if only_instances
+                    || spent + cost <= sizes.targets * 3 / 10 && spent + cost + address_ports - plan.ports <= sizes.targets
+                {
                     spent += cost;
                     address_ports -= plan.ports;
                     plan.endpoints = sizes.zones;
@@ -116,17 +139,20 @@ impl Plan {
             }
         }
 
-        let mut left = sizes.targets - spent;
+        let mut left = sizes.targets.saturating_sub(spent);
         let mut share = |ports: usize| {
-            let each = ((2 * left + address_ports) / (2 * address_ports)).clamp(1, (left / ports).max(1));
+            let each = ((2 * left + address_ports) / (2 * address_ports).max(1)).clamp(1, (left / ports).max(1));
             left = left.saturating_sub(each * ports);
-            address_ports -= ports;
+            address_ports = address_ports.saturating_sub(ports);
             each
         };
         for plan in owned.iter_mut().filter(|plan| plan.endpoints == 0) {
             plan.endpoints = share(plan.ports);
         }
-        let foreign = (owned_count..sizes.load_balancers).map(|lb| (ports(lb), share(ports(lb)))).collect();
+        let mut foreign: Vec<_> = (owned_count..sizes.load_balancers).map(|lb| (ports(lb), share(ports(lb)))).collect();
+        if kind == WorldKind::TwoClusters {
+            foreign.extend([(1, 3), (2, 3), (1, 2), (1, 3)]);
+        }
         let mut plain: Vec<(String, String, usize)> = (owned_count..sizes.services)
             .map(|index| {
                 let (namespace, name) = name_of(index);
@@ -182,7 +208,7 @@ mod tests {
     #[test]
     fn world_l_has_exactly_what_it_says() {
         let sizes = Sizes::large();
-        let plan = Plan::of(&sizes);
+        let plan = Plan::of(WorldKind::Mixed, &sizes);
         assert_eq!(targets(&plan, sizes.nodes), 30_000);
         assert_eq!(plan.endpoints(), 30_000);
         assert_eq!(plan.owned.len(), 1_000);
@@ -192,14 +218,14 @@ mod tests {
     #[test]
     fn a_target_group_never_goes_without_a_target() {
         let sizes = Sizes { targets: 18, ..Sizes::default() };
-        let plan = Plan::of(&sizes);
+        let plan = Plan::of(WorldKind::Mixed, &sizes);
         assert!(plan.owned.iter().all(|one| one.endpoints >= 1));
         assert_eq!(targets(&plan, sizes.nodes), 18);
     }
 
     #[test]
     fn load_balancers_without_a_service_are_the_neighbours() {
-        let plan = Plan::of(&Sizes { services: 2, ..Sizes::default() });
+        let plan = Plan::of(WorldKind::Mixed, &Sizes { services: 2, ..Sizes::default() });
         assert_eq!((plan.owned.len(), plan.foreign.len(), plan.plain.len()), (2, 10, 0));
     }
 }

@@ -152,6 +152,7 @@ pub(crate) struct Clients {
     pub(crate) ec2: Service<aws_sdk_ec2::Client>,
     pub(crate) quotas: Service<aws_sdk_servicequotas::Client>,
     pub(crate) sts: Service<aws_sdk_sts::Client>,
+    pub(crate) eks: Service<aws_sdk_eks::Client>,
 }
 
 impl Clients {
@@ -179,10 +180,11 @@ impl Clients {
             Arc::clone(observer),
         );
         let (sts, drive_sts) = Service::new(aws_sdk_sts::Client::from_conf(sts), "sts", &budgets.sts, Arc::clone(observer));
+        let (eks, drive_eks) = Service::new(aws_sdk_eks::Client::new(config), "eks", &budgets.eks, Arc::clone(observer));
         let drivers = async move {
-            tokio::join!(drive_elb, drive_ec2, drive_quotas, drive_sts);
+            tokio::join!(drive_elb, drive_ec2, drive_quotas, drive_sts, drive_eks);
         };
-        (Self { elb, ec2, quotas, sts }, drivers)
+        (Self { elb, ec2, quotas, sts, eks }, drivers)
     }
 }
 

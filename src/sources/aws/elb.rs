@@ -1,10 +1,11 @@
 //! What does Elastic Load Balancing answer? One function per call; paged by hand, every page paid for.
 //!
-//! Costs: lists one call per 400 objects, tags one per 20 ARNs, everything else one per resource.
+//! Costs: lists one call per 400 objects, tags one per 20 ARNs, everything else one per resource (certificates of a listener
+//! one per 400).
 
 pub(crate) mod convert;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_elasticloadbalancingv2::Client;
@@ -12,7 +13,7 @@ use aws_sdk_elasticloadbalancingv2::Client;
 use super::client::Service;
 use super::dispatcher::Permit;
 use super::fetch::{Fetched, Oddities, pages};
-use crate::inventory::aws::{Attributes, Listener, LoadBalancer, Tags, Target, TargetGroup};
+use crate::inventory::aws::{Attributes, CapacityReservation, Listener, LoadBalancer, Tags, Target, TargetGroup};
 use crate::inventory::ids::{Arn, LoadBalancerId, TargetGroupId};
 use crate::inventory::part::{Failure, FailureCategory};
 use crate::sources::schedule::{Lane, Urgency};
@@ -138,20 +139,75 @@ pub(crate) async fn listeners(
         };
         let answer = elb.call_with(permit, OPERATION, Lane::Other, urgency, attempt).await?;
         listeners.extend(answer.listeners().iter().filter_map(|listener| convert::listener(listener, &mut oddities)));
-        let next = answer.next_marker().filter(|next| !next.is_empty());
-        match next {
-            None => break,
-            Some(next) if marker.as_deref() == Some(next) => {
-                let message = "the same paging token came twice in a row".to_owned();
-                let operation = elb.action(OPERATION);
-                return Err(Failure { category: FailureCategory::Malformed, operation, message });
-            }
-            Some(next) => marker = Some(next.to_owned()),
+        marker = next_page(elb.action(OPERATION), marker.as_deref(), answer.next_marker())?;
+        if marker.is_none() {
+            break;
         }
         permit = elb.dispatcher().permit(Lane::Other, urgency).await;
     }
     listeners.sort_by_key(|listener| listener.port);
     Ok((listeners, oddities))
+}
+
+/// The marker of the page after the one asked for with `asked`; `None` after the last.
+fn next_page(action: String, asked: Option<&str>, next: Option<&str>) -> Result<Option<String>, Failure> {
+    match next.filter(|next| !next.is_empty()) {
+        Some(next) if asked == Some(next) => {
+            let message = "the same paging token came twice in a row".to_owned();
+            Err(Failure { category: FailureCategory::Malformed, operation: action, message })
+        }
+        next => Ok(next.map(str::to_owned)),
+    }
+}
+
+/// Certificates of a listener beside its default one.
+pub(crate) async fn listener_certificates(
+    elb: &Elb,
+    permit: Permit,
+    listener: &Arn,
+    urgency: Urgency,
+) -> Result<(BTreeSet<Arc<str>>, Oddities), Failure> {
+    const OPERATION: &str = "DescribeListenerCertificates";
+    let mut oddities = Oddities::default();
+    let mut certificates = BTreeSet::new();
+    let (mut permit, mut marker) = (permit, None::<String>);
+    loop {
+        let attempt = || {
+            let call = elb.client.describe_listener_certificates().listener_arn(listener.as_str());
+            call.page_size(PAGE).set_marker(marker.clone()).send()
+        };
+        let answer = elb.call_with(permit, OPERATION, Lane::Other, urgency, attempt).await?;
+        certificates.extend(convert::further_certificates(answer.certificates(), &mut oddities));
+        marker = next_page(elb.action(OPERATION), marker.as_deref(), answer.next_marker())?;
+        if marker.is_none() {
+            return Ok((certificates, oddities));
+        }
+        permit = elb.dispatcher().permit(Lane::Other, urgency).await;
+    }
+}
+
+/// Attributes of a listener.
+pub(crate) async fn listener_attributes(
+    elb: &Elb,
+    permit: Permit,
+    listener: &Arn,
+    urgency: Urgency,
+) -> Result<Attributes, Failure> {
+    let attempt = || elb.client.describe_listener_attributes().listener_arn(listener.as_str()).send();
+    let answer = elb.call_with(permit, "DescribeListenerAttributes", Lane::Other, urgency, attempt).await?;
+    Ok(convert::attributes(answer.attributes().iter().map(|attribute| (attribute.key(), attribute.value()))))
+}
+
+/// What is reserved for a load balancer.
+pub(crate) async fn capacity_reservation(
+    elb: &Elb,
+    permit: Permit,
+    load_balancer: &Arn,
+    urgency: Urgency,
+) -> Result<CapacityReservation, Failure> {
+    let attempt = || elb.client.describe_capacity_reservation().load_balancer_arn(load_balancer.as_str()).send();
+    let answer = elb.call_with(permit, "DescribeCapacityReservation", Lane::Other, urgency, attempt).await?;
+    Ok(convert::capacity(answer.minimum_load_balancer_capacity()))
 }
 
 /// Attributes of a load balancer.

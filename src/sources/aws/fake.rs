@@ -27,7 +27,7 @@ use crate::sources::store::Store;
 pub(super) struct Call {
     /// `DescribeTags`.
     pub(super) action: String,
-    /// Form parameters; of a JSON request the body as `body`.
+    /// Form parameters; of a JSON request the body as `body`, of a REST request the path as `path`.
     pub(super) parameters: BTreeMap<String, String>,
 }
 
@@ -62,9 +62,9 @@ impl Fake {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
         let (log, answer) = (Arc::clone(&calls), Arc::new(answer));
-        let app = axum::Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        let app = axum::Router::new().fallback(move |uri: axum::http::Uri, headers: HeaderMap, body: Bytes| {
             let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-            let call = read(target, &body);
+            let call = read(uri.path(), target, &body);
             log.lock().unwrap().push(call.clone());
             let answer = answer(&call);
             async move { respond(answer).await }
@@ -98,7 +98,7 @@ impl Fake {
             region: Some("us-east-1".into()),
             endpoint_url: Some(self.url.clone()),
             credentials: Some(FixedCredentials { access_key_id: "a".into(), secret_access_key: "b".into() }),
-            budgets: Budgets { elasticloadbalancing: budget, ec2: budget, servicequotas: budget, sts: budget },
+            budgets: Budgets { elasticloadbalancing: budget, ec2: budget, servicequotas: budget, sts: budget, eks: budget },
             intervals: hundredth(Intervals::default()),
             ..AwsSettings::default()
         };
@@ -138,7 +138,8 @@ pub(super) fn in_process(answer: impl Fn(&Call) -> Answer + Send + Sync + 'stati
 
     impl HttpConnector for Connector {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-            let call = read(request.headers().get("x-amz-target"), request.body().bytes().unwrap_or_default());
+            let path = request.uri().parse::<axum::http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+            let call = read(&path, request.headers().get("x-amz-target"), request.body().bytes().unwrap_or_default());
             let (status, body) = (self.0)(&call).expect("nothing hangs in the process");
             let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body));
             HttpConnectorFuture::ready(Ok(response))
@@ -149,7 +150,11 @@ pub(super) fn in_process(answer: impl Fn(&Call) -> Answer + Send + Sync + 'stati
     http_client_fn(move |_, _| connector.clone())
 }
 
-fn read(target: Option<&str>, body: &[u8]) -> Call {
+fn read(path: &str, target: Option<&str>, body: &[u8]) -> Call {
+    // EKS speaks REST, and only one call of it is made.
+    if path.starts_with("/clusters/") {
+        return Call { action: "DescribeCluster".to_owned(), parameters: BTreeMap::from([("path".to_owned(), path.to_owned())]) };
+    }
     let body = String::from_utf8_lossy(body).into_owned();
     if let Some(target) = target {
         let action = target.rsplit('.').next().unwrap().to_owned();

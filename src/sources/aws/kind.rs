@@ -37,6 +37,8 @@ pub(crate) struct Kind<K, V> {
     interval: Duration,
     /// How urgent a turn of the round is, and a further try.
     urgency: (Urgency, Urgency),
+    /// Resources without which the source is still a whole one: they are missing, and nothing more.
+    secondary: fn(&K) -> bool,
 }
 
 impl<K: Ord + Clone, V: Clone> Kind<K, V> {
@@ -56,12 +58,20 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             last_success: None,
             interval,
             urgency: (Urgency::Routine, Urgency::First),
+            secondary: |_| false,
         }
     }
 
     /// Everything else depends on it: its rounds and further tries go before what was never known of other kinds.
     pub(crate) fn leading(mut self) -> Self {
         self.urgency = (Urgency::List, Urgency::List);
+        self
+    }
+
+    /// Some of its resources are not everybody's business: that they cannot be had neither fails the source nor says anything
+    /// of the others.
+    pub(crate) fn with_secondary(mut self, secondary: fn(&K) -> bool) -> Self {
+        self.secondary = secondary;
         self
     }
 
@@ -164,6 +174,13 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             return;
         }
         let failure = Arc::new(failure.clone());
+        if (self.secondary)(key) {
+            store.update(|parts| {
+                Arc::make_mut((self.select)(parts)).entry(key.clone()).or_default().fail((*failure).clone(), now);
+                self.publish(parts);
+            });
+            return;
+        }
         self.failure = Some(Arc::clone(&failure));
         let refused = matches!(failure.category, FailureCategory::Denied | FailureCategory::Expired);
         if refused {
@@ -216,7 +233,8 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
 
     /// The try that just ended well was the last that was wanting.
     fn note_success(&mut self) {
-        if self.failing.is_empty() && self.missing() == 0 {
+        let primary = |key: &K| !(self.secondary)(key);
+        if !self.failing.keys().any(primary) && self.missing_of(primary) == 0 {
             self.last_success = self.last_attempt;
         }
     }
@@ -226,8 +244,14 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         self.plan.len() - self.known.len() - self.gone.len()
     }
 
+    /// The same of a part of its resources.
+    pub(crate) fn missing_of(&self, which: impl Fn(&K) -> bool) -> usize {
+        let unknown = |key: &&K| which(key) && !self.known.contains(*key) && !self.gone.contains(*key);
+        self.arns.keys().filter(unknown).count()
+    }
+
     fn forgive(&mut self) {
-        if self.failing.is_empty() {
+        if self.failing.keys().all(self.secondary) {
             self.failure = None;
         }
     }
@@ -321,6 +345,26 @@ mod tests {
         kind.set_resources(arns(&["a", "b", "c", "new"]), Urgency::List, &store, now);
         assert!(store.read().tags[&Arn::from("new")].failure.is_some(), "what is new is not asked about either");
         assert!(kind.plan.take(now + Duration::from_secs(60)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_secondary_is_missed_and_neither_fails_the_source_nor_stops_the_others() {
+        let (kind, store) = start(&[]);
+        let mut kind = kind.with_secondary(|arn| arn.as_str().starts_with("listener"));
+        let now = Instant::now();
+        kind.set_resources(arns(&["a", "listener"]), Urgency::First, &store, now);
+        kind.succeeded(&"a".into(), Tags::new(), now + Duration::from_secs(1), &store, at(1));
+        assert_eq!((status(&store).last_success, status(&store).missing), (Some(at(1)), 1));
+        for category in [FailureCategory::Malformed, FailureCategory::Denied] {
+            kind.failed(&"listener".into(), &failure(category), &Intervals::default(), &store, (at(2), now));
+            assert_eq!((status(&store).failure, status(&store).missing), (None, 1));
+        }
+        assert!(store.read().tags[&Arn::from("listener")].failure.is_some(), "its own part says why");
+        assert_eq!(kind.plan.take(now + Duration::from_secs(1)), Some("a".into()), "the others go on");
+        kind.succeeded(&"a".into(), Tags::new(), now, &store, at(3));
+        assert_eq!(status(&store).last_success, Some(at(3)));
+        kind.succeeded(&"listener".into(), Tags::new(), now, &store, at(4));
+        assert_eq!(status(&store).missing, 0);
     }
 
     #[tokio::test(start_paused = true)]

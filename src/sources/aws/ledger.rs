@@ -20,8 +20,11 @@ pub(crate) fn interval(source: &str, intervals: &Intervals) -> Duration {
     match source {
         source::LOAD_BALANCERS | source::TARGET_GROUPS => intervals.load_balancers,
         source::TAGS => intervals.tags,
-        source::LISTENERS => intervals.listeners,
-        source::LOAD_BALANCER_ATTRIBUTES | source::TARGET_GROUP_ATTRIBUTES => intervals.attributes,
+        source::LISTENERS | source::LISTENER_CERTIFICATES => intervals.listeners,
+        source::LOAD_BALANCER_ATTRIBUTES
+        | source::TARGET_GROUP_ATTRIBUTES
+        | source::LISTENER_ATTRIBUTES
+        | source::CAPACITY_RESERVATIONS => intervals.attributes,
         source::SUBNETS | source::SECURITY_GROUPS => intervals.subnets,
         source::NETWORK_INTERFACES | source::ADDRESSES | source::ROUTE_TABLES => intervals.network_interfaces,
         source::TARGET_HEALTH => intervals.steady_health,
@@ -86,13 +89,16 @@ pub(crate) fn note(parts: &mut Parts, source: &'static str, change: impl FnOnce(
     }
 }
 
-/// Why nothing can be asked at all, for every source; each keeps what it knows.
+/// Why nothing can be asked at all, for every source that is wanted; each keeps what it knows.
 pub(crate) fn nothing_works(store: &Store, intervals: &Intervals, failure: &Failure, now: Timestamp) {
     let failure = Arc::new(failure.clone());
     store.update(|parts| {
         let sources = Arc::make_mut(&mut parts.sources);
         for name in names() {
             let status = sources.entry(Arc::from(name)).or_default();
+            if status.absent {
+                continue;
+            }
             let missing = status.missing;
             tried(status, interval(name, intervals), Some(Arc::clone(&failure)), missing, now);
         }
@@ -106,6 +112,13 @@ pub(crate) fn introduce(store: &Store, intervals: &Intervals) {
         for name in names() {
             sources.entry(Arc::from(name)).or_default().interval_seconds = interval(name, intervals).as_secs();
         }
+    });
+}
+
+/// Says that a source is not wanted here.
+pub(crate) fn absent(store: &Store, source: &'static str) {
+    store.update(|parts| {
+        Arc::make_mut(&mut parts.sources).insert(Arc::from(source), SourceStatus { absent: true, ..SourceStatus::default() });
     });
 }
 

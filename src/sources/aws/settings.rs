@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// How to talk to AWS.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AwsSettings {
     /// The Region; `None`: `AWS_REGION`, the profile's, the instance's.
     pub region: Option<String>,
@@ -14,6 +14,8 @@ pub struct AwsSettings {
     pub cluster_name: Option<String>,
     /// The cluster's VPC; `None`: the controller's `--aws-vpc-id`, else that of the cluster's load balancers, else of its nodes.
     pub vpc_id: Option<String>,
+    /// Whether EKS is asked about the cluster.
+    pub describe_cluster: bool,
     /// Fixed credentials, for a simulated AWS that accepts any; `None`: the credential chain.
     pub credentials: Option<FixedCredentials>,
     /// Calls a second per service.
@@ -22,6 +24,22 @@ pub struct AwsSettings {
     pub timeouts: Timeouts,
     /// How often what is asked.
     pub intervals: Intervals,
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            cluster_name: None,
+            vpc_id: None,
+            describe_cluster: true,
+            credentials: None,
+            budgets: Budgets::default(),
+            timeouts: Timeouts::default(),
+            intervals: Intervals::default(),
+        }
+    }
 }
 
 /// An access key that is written down, as simulated endpoints want it. The secret is never shown.
@@ -51,6 +69,8 @@ pub struct Budgets {
     pub servicequotas: BudgetSettings,
     /// STS.
     pub sts: BudgetSettings,
+    /// EKS.
+    pub eks: BudgetSettings,
 }
 
 impl Default for Budgets {
@@ -61,12 +81,13 @@ impl Default for Budgets {
             ec2: budget(5.0, 10.0, 4),
             servicequotas: budget(2.0, 4.0, 2),
             sts: budget(1.0, 2.0, 1),
+            eks: budget(1.0, 2.0, 1),
         }
     }
 }
 
 impl Budgets {
-    /// Sets a service's calls a second, by its IAM prefix; a name that is none of the four changes nothing. The burst grows
+    /// Sets a service's calls a second, by its IAM prefix; a name that is none of the five changes nothing. The burst grows
     /// with the rate where it would be less than a second of it.
     pub fn set_rate(&mut self, service: &str, rate: f64) {
         let budget = match service {
@@ -74,6 +95,7 @@ impl Budgets {
             "ec2" => &mut self.ec2,
             "servicequotas" => &mut self.servicequotas,
             "sts" => &mut self.sts,
+            "eks" => &mut self.eks,
             _ => return,
         };
         budget.rate = rate;
@@ -116,15 +138,16 @@ pub struct Intervals {
     pub load_balancers: Duration,
     /// Tags of everything in those lists; of new ones at once.
     pub tags: Duration,
-    /// Listeners of this cluster's load balancers; when new or changed at once.
+    /// Listeners of this cluster's load balancers, and their further certificates; when new or changed at once.
     pub listeners: Duration,
-    /// Attributes of this cluster's load balancers and target groups; when new or changed at once.
+    /// Attributes of this cluster's load balancers, target groups and listeners, and reserved capacity; when new or changed
+    /// at once.
     pub attributes: Duration,
     /// Subnets and security groups.
     pub subnets: Duration,
     /// Network interfaces, Elastic IPs, route tables.
     pub network_interfaces: Duration,
-    /// Zones, VPCs, quotas, prefix lists.
+    /// Zones, VPCs, quotas, prefix lists, and the cluster as EKS knows it.
     pub quotas: Duration,
     /// Health of groups that are not steady.
     pub unsteady_health: Duration,

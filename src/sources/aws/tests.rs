@@ -207,6 +207,7 @@ fn recorded(call: &Call) -> Answer {
             r#"{"Quotas":[{"QuotaCode":"L-0EA8095F","Value":120.0},{"QuotaCode":"L-2AFB9258","ErrorReason":{"ErrorCode":"DEPENDENCY_SERVICE_ERROR"}}]}"#.to_owned()
         }
         "ListServiceQuotas" => r#"{"Quotas":[]}"#.to_owned(),
+        "DescribeCluster" => r#"{"cluster":{"name":"demo"}}"#.to_owned(),
         "GetServiceQuota" => return Some((400, r#"{"__type":"NoSuchResourceException","Message":"none"}"#.to_owned())),
         "GetAWSDefaultServiceQuota" => r#"{"Quota":{"Value":7.0}}"#.to_owned(),
         _ => file(&format!("ec2.{}", call.action)),
@@ -229,6 +230,7 @@ fn store() -> Store {
     parts.controllers = Part::fetched(BTreeMap::from([(name, Arc::new(deployment))]), clock::now());
     parts.target_group_bindings = Part::fetched(BTreeMap::new(), clock::now());
     parts.endpoint_slices = Part::fetched(BTreeMap::new(), clock::now());
+    parts.services = Part::fetched(BTreeMap::new(), clock::now());
     Store::new(parts)
 }
 

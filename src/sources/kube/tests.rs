@@ -2,6 +2,7 @@
 
 #![cfg(feature = "simulator")]
 
+mod gateways;
 mod recorded;
 mod world;
 
@@ -37,6 +38,9 @@ fn all_complete(parts: &Parts) -> bool {
         && parts.controllers.complete().is_some()
         && parts.leader_lease.complete().is_some()
         && parts.vpc_cni.complete().is_some()
+        && parts.gateways.complete().is_some()
+        && parts.gateway_classes.complete().is_some()
+        && parts.routes.complete().is_some()
 }
 
 #[tokio::test]

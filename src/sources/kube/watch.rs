@@ -54,8 +54,8 @@ pub(super) trait Subject: Send {
     fn commit(&mut self, known: &Parts, batch: Batch<Self::Value>, now: Timestamp) -> Option<Change>;
 }
 
-/// Makes the API of a kind from a client: of all namespaces or of one.
-pub(super) type MakeApi<K> = Box<dyn Fn(Client) -> Api<DeserializeGuard<K>> + Send + Sync>;
+/// Makes the API of a kind from a client: of all namespaces or of one; of that of its versions.
+pub(super) type MakeApi<K> = Box<dyn Fn(Client, usize) -> Api<DeserializeGuard<K>> + Send + Sync>;
 
 /// What is watched.
 pub(super) struct Scope<K> {
@@ -67,12 +67,25 @@ pub(super) struct Scope<K> {
     pub(super) config: watcher::Config,
     /// The kind may not exist in a healthy cluster.
     pub(super) may_be_absent: bool,
+    /// In how many versions it may be served.
+    pub(super) versions: usize,
 }
 
 impl<K> Scope<K> {
     /// All objects of a kind that every cluster has.
     pub(super) fn all(label: &'static str, api: impl Fn(Client) -> Api<DeserializeGuard<K>> + Send + Sync + 'static) -> Self {
-        Self { api: Box::new(api), label, config: watcher::Config::default(), may_be_absent: false }
+        let api = move |client, _| api(client);
+        Self { api: Box::new(api), label, config: watcher::Config::default(), may_be_absent: false, versions: 1 }
+    }
+
+    /// All objects of a kind that a cluster may not have, or have in one of these versions only; the first is tried first.
+    pub(super) fn served_as<V: Copy + Send + Sync + 'static>(
+        label: &'static str,
+        versions: &'static [V],
+        api: impl Fn(Client, V) -> Api<DeserializeGuard<K>> + Send + Sync + 'static,
+    ) -> Self {
+        let api = move |client, version: usize| api(client, versions[version % versions.len()]);
+        Self { api: Box::new(api), label, config: watcher::Config::default(), may_be_absent: true, versions: versions.len() }
     }
 }
 
@@ -98,6 +111,9 @@ pub(super) async fn watch<S: Subject>(
         report,
         context,
         may_be_absent: scope.may_be_absent,
+        versions: scope.versions,
+        version: 0,
+        not_served: 0,
         backoff: Backoff::new(context.settings.shortest_wait, context.settings.longest_wait),
         batch: Batch::default(),
         listing: None,
@@ -109,7 +125,8 @@ pub(super) async fn watch<S: Subject>(
     let seconds = u32::try_from(context.settings.watch_timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, 290);
     let config = scope.config.clone().timeout(seconds).page_size(context.settings.page_size);
     loop {
-        watching.one_stream((scope.api)(client.clone()), config.clone(), opened.clone()).await;
+        let api = (scope.api)(client.clone(), watching.version);
+        watching.one_stream(api, config.clone(), opened.clone()).await;
     }
 }
 
@@ -120,6 +137,11 @@ struct Watching<'a, S: Subject> {
     report: &'a Report,
     context: &'a Context,
     may_be_absent: bool,
+    versions: usize,
+    /// Which of the versions is watched.
+    version: usize,
+    /// How many of them were found not to be served, in a row.
+    not_served: usize,
     backoff: Backoff,
     batch: Batch<S::Value>,
     /// A list that is arriving: nobody sees half of it.
@@ -212,6 +234,7 @@ impl<S: Subject> Watching<'_, S> {
                 self.batch.changes.clear();
                 self.complete = true;
                 self.absent_since = None;
+                self.not_served = 0;
                 self.flush(true);
             }
             Event::Apply(object) => {
@@ -278,6 +301,14 @@ impl<S: Subject> Watching<'_, S> {
                 return true;
             }
             Trouble::Failed(failure) if failure.category == FailureCategory::NotFound && self.may_be_absent => {
+                self.version = (self.version + 1) % self.versions;
+                self.not_served += 1;
+                if self.not_served < self.versions {
+                    // Perhaps in another version: that is one question more, and no failure.
+                    self.listing = None;
+                    return true;
+                }
+                self.not_served = 0;
                 self.kind_is_absent(instant, failure);
                 self.complete = false;
                 true

@@ -33,7 +33,8 @@ fn failing_targets_behind_ready_pods_are_told_with_their_reasons() {
     world.all_states(TargetState::Unhealthy);
     assert_eq!(
         judge(&world).message("NLB101"),
-        "0 of 3 targets are healthy (3 Target.FailedHealthChecks) while shop/web has 3 ready and 0 not ready endpoints."
+        "0 of 3 targets are healthy (3 Target.FailedHealthChecks) while shop/web has 3 ready and 0 not ready endpoints; \
+         AWS sends traffic to all of them all the same (fail open)."
     );
 }
 
@@ -180,7 +181,10 @@ fn the_load_balancer_in_front_of_an_alb_has_no_endpoints_and_is_judged_by_its_ta
     assert!(judge(&world).codes().is_empty());
     assert!(judge(&world).series("target_group_endpoints").is_empty());
     world.all_states(TargetState::Unhealthy);
-    assert_eq!(judge(&world).message("NLB101"), "0 of 3 targets are healthy (3 Target.FailedHealthChecks).");
+    assert_eq!(
+        judge(&world).message("NLB101"),
+        "0 of 3 targets are healthy (3 Target.FailedHealthChecks); AWS sends traffic to all of them all the same (fail open)."
+    );
 }
 
 #[test]

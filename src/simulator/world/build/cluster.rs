@@ -3,20 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Builder, CONTROLLER_VERSION, annotation, group_id, hex, network, uuid};
+use super::{Builder, annotation, group_id, hex, maker::Maker, network, uuid};
 use crate::{
     inventory::{
         aws::{Attributes, Forward, HealthCheck, Peer, Rule, Tags},
         ids::{
             AllocationId, LoadBalancerId, NodeName, ObjectName, PrefixListId, SecurityGroupId, SubnetId, TargetGroupId, ZoneName,
         },
-        kube::{Protocol, ServiceType, StringMap},
+        kube::{BindingGroup, Protocol, ServiceType, StringMap},
     },
     simulator::world::{
         Binding, Change, Controller, Endpoint, Health, Listener, LoadBalancer, Service, ServicePort, Target, TargetGroup, Text,
+        WorldKind,
         plan::{Flavour, ServicePlan},
     },
 };
@@ -31,15 +32,18 @@ const SSL_POLICY: &str = "ELBSecurityPolicy-2016-08";
 const RECENTLY_RECONCILED: usize = 20;
 
 /// A load balancer to be made, whoever owns it.
-struct Making<'a> {
-    number: usize,
-    cluster: &'a str,
-    stack: ObjectName,
-    scheme: &'static str,
-    tags: Tags,
-    zones: Vec<(ZoneName, SubnetId, Option<AllocationId>)>,
-    groups: BTreeSet<SecurityGroupId>,
-    attributes: Attributes,
+pub(super) struct Making<'a> {
+    pub(super) number: usize,
+    pub(super) maker: Maker,
+    pub(super) cluster: &'a str,
+    pub(super) stack: ObjectName,
+    /// Whose pods it serves.
+    pub(super) service: ObjectName,
+    pub(super) scheme: &'static str,
+    pub(super) tags: Tags,
+    pub(super) zones: Vec<(ZoneName, SubnetId, Option<AllocationId>)>,
+    pub(super) groups: BTreeSet<SecurityGroupId>,
+    pub(super) attributes: Attributes,
 }
 
 impl Builder {
@@ -55,10 +59,18 @@ impl Builder {
         for (number, (ports, targets)) in plan.foreign.iter().enumerate() {
             self.neighbour(plan.owned.len() + number, *ports, *targets);
         }
-        self.node_rules();
+        self.neighbouring_cluster();
+        match self.kind {
+            WorldKind::Legacy => self.rules_by_network(),
+            WorldKind::InTree => self.in_tree_rules(),
+            _ => self.node_rules(),
+        }
+        if !self.kind.has_controller() {
+            return;
+        }
         self.world.controller = Some(Controller {
-            version: CONTROLLER_VERSION.into(),
-            arguments: vec!["--ingress-class=alb".into()],
+            version: self.kind.controller_version().into(),
+            arguments: self.kind.controller_arguments().iter().map(|argument| (*argument).into()).collect(),
             replicas: 2,
             available: 2,
             leader: format!("aws-load-balancer-controller-{}-{}_{}", hex("rs", 0, 10), hex("pod", 0, 5), uuid("leader", 0))
@@ -72,13 +84,15 @@ impl Builder {
         let name = ObjectName::new(&*plan.namespace, &*plan.name);
         let flavour = plan.flavour;
         let instance = matches!(flavour, Flavour::Local | Flavour::Instance);
+        let maker = Maker::of(self.kind, number);
+        let dual_stack = self.kind == WorldKind::DualStack;
         let ports = self.ports(flavour, plan.ports, instance);
         let local_health_port = (flavour == Flavour::Local).then(|| self.node_port());
         let endpoints = self.endpoints(number, plan.endpoints);
 
         let mut annotations = StringMap::new();
         let mut note = |short: &str, value: &str| annotations.insert(annotation(short).into(), value.into());
-        if flavour != Flavour::Class {
+        if flavour != Flavour::Class && maker == Maker::Controller {
             note("type", "external");
         }
         note("nlb-target-type", if instance { "instance" } else { "ip" });
@@ -88,6 +102,9 @@ impl Builder {
         };
         if flavour != Flavour::Checked {
             note("scheme", scheme);
+        }
+        if dual_stack {
+            note("ip-address-type", "dualstack");
         }
         let mut zones: Vec<_> = if scheme == "internal" { self.private.clone() } else { self.public.clone() }
             .into_iter()
@@ -177,6 +194,18 @@ impl Builder {
             }
             Flavour::Public | Flavour::Internal | Flavour::Udp | Flavour::Instance | Flavour::Class => {}
         }
+        if self.kind == WorldKind::SharedVpc {
+            // Whoever cannot rely on tags names the subnets.
+            let subnets: Vec<&str> = zones.iter().map(|(_, subnet, _)| subnet.as_str()).collect();
+            note("subnets", &subnets.join(","));
+        }
+        if maker == Maker::InTree {
+            annotations = super::in_tree::annotations(scheme);
+            super::in_tree::health_check(&mut check);
+        }
+        if maker == Maker::Gateway {
+            annotations.clear();
+        }
         if scheme == "internet-facing" && flavour != Flavour::Explicit {
             for _ in 0..zones.len() {
                 // AWS's own, taken for the load balancer; `LoadBalancerAddresses` does not tell them.
@@ -188,37 +217,53 @@ impl Builder {
             0 => Vec::new(),
             rules => (0..((rules - 1) / plan.ports).max(1)).map(|index| network::source(index).to_string().into()).collect(),
         };
-        let group = self.frontend_group(number, &name, &tags, &ports, &ranges, prefix_list);
-        let groups = BTreeSet::from([group, self.world.scope.backend_group.clone()]);
+        let stack = if maker == Maker::Gateway { super::gateways::gateway_of(&name) } else { name.clone() };
         let cluster = Arc::clone(&self.world.scope.cluster_name);
-        let making = Making { number, cluster: &cluster, stack: name.clone(), scheme, tags, zones, groups, attributes };
+        let groups = if matches!(self.kind, WorldKind::Legacy | WorldKind::InTree) {
+            BTreeSet::new()
+        } else {
+            let group = self.group_of(maker, &cluster, number, &stack, &tags, &ports, &ranges, prefix_list);
+            BTreeSet::from([group, self.world.scope.backend_group.clone()])
+        };
+        let service_name = name.clone();
+        let making =
+            Making { number, maker, cluster: &cluster, stack, service: service_name, scheme, tags, zones, groups, attributes };
         let (id, dns_name) = self.load_balancer(&making);
+        if maker == Maker::Gateway {
+            self.gateway(number, &making, &ports, &dns_name);
+        }
 
         let service = Service {
             uid: uuid("service", number),
             created_at: self.world.created_at,
             deleted_at: None,
             annotations_written_at: self.world.created_at,
+            finalizers: maker.service_finalizer().map(Text::from).into_iter().collect(),
             annotations,
-            service_type: ServiceType::LoadBalancer,
-            load_balancer_class: (flavour == Flavour::Class).then(|| "service.k8s.aws/nlb".into()),
+            service_type: if maker == Maker::Gateway { ServiceType::ClusterIp } else { ServiceType::LoadBalancer },
+            load_balancer_class: match maker {
+                Maker::AutoMode => Some("eks.amazonaws.com/nlb".into()),
+                Maker::Controller if flavour == Flavour::Class => Some("service.k8s.aws/nlb".into()),
+                _ => None,
+            },
             ports,
             local_health_port,
+            ipv6: dual_stack,
             source_ranges: ranges,
-            hostname: Some(dns_name),
+            hostname: (maker != Maker::Gateway).then_some(dns_name),
             endpoints,
         };
         for port in &service.ports {
             let tls = flavour == Flavour::Tls && &*port.name == "https";
             let targets = self.targets(flavour, &service, port);
             let group = self.target_group(&making, &id, port, tls, instance, &check, &group_attributes, targets);
-            self.binding(&name, port, group, instance, service.local_health_port);
+            self.binding(&making, port, group, instance, service.local_health_port);
         }
         self.world.services.insert(name, service);
     }
 
     /// The ports of a Service: the usual two first.
-    fn ports(&mut self, flavour: Flavour, count: usize, instance: bool) -> Vec<ServicePort> {
+    pub(super) fn ports(&mut self, flavour: Flavour, count: usize, instance: bool) -> Vec<ServicePort> {
         (0..count)
             .map(|index| {
                 let high = u16::try_from(9000 + index).expect("at most 50 ports");
@@ -263,11 +308,13 @@ impl Builder {
             created_at: self.world.created_at,
             deleted_at: None,
             annotations_written_at: self.world.created_at,
+            finalizers: Vec::new(),
             annotations: StringMap::new(),
             service_type: ServiceType::ClusterIp,
             load_balancer_class: None,
             ports: vec![port],
             local_health_port: None,
+            ipv6: self.kind == WorldKind::DualStack,
             source_ranges: Vec::new(),
             hostname: None,
             endpoints,
@@ -275,72 +322,10 @@ impl Builder {
         self.world.services.insert(name, service);
     }
 
-    /// A load balancer of another cluster in the same VPC: it counts against quotas and is nobody's business otherwise.
-    fn neighbour(&mut self, number: usize, ports: usize, targets: usize) {
-        let stack = ObjectName::new("neighbour", format!("svc-{number:05}"));
-        let ports = self.ports(Flavour::Internal, ports, false);
-        let tags = Tags::new();
-        let group = self.group_of("neighbour", number, &stack, &tags, &ports, &[], None);
-        let zones = self.private.clone().into_iter().map(|(zone, subnet)| (zone, subnet, None)).collect();
-        let groups = BTreeSet::from([group]);
-        let making = Making {
-            number,
-            cluster: "neighbour",
-            stack,
-            scheme: "internal",
-            tags,
-            zones,
-            groups,
-            attributes: Attributes::new(),
-        };
-        let (id, _) = self.load_balancer(&making);
-        let check = HealthCheck {
-            enabled: true,
-            protocol: "TCP".into(),
-            port: "traffic-port".into(),
-            path: None,
-            success_codes: None,
-            interval_seconds: 10,
-            timeout_seconds: 10,
-            healthy_threshold: 3,
-            unhealthy_threshold: 3,
-        };
-        let addresses: Vec<_> = (0..targets)
-            .map(|index| {
-                let (zone, subnet) = self.private[index % self.private.len()].clone();
-                (Arc::<str>::from(self.address_in(&subnet).to_string()), zone)
-            })
-            .collect();
-        for port in &ports {
-            let targets = addresses
-                .iter()
-                .map(|(id, zone)| Target {
-                    id: Arc::clone(id),
-                    port: port.target_port,
-                    zone: Some(zone.clone()),
-                    health: Health::HEALTHY,
-                })
-                .collect();
-            self.target_group(&making, &id, port, false, false, &check, &Attributes::new(), targets);
-        }
-    }
-
-    fn frontend_group(
-        &mut self,
-        number: usize,
-        name: &ObjectName,
-        tags: &Tags,
-        ports: &[ServicePort],
-        ranges: &[Arc<str>],
-        prefix_list: Option<PrefixListId>,
-    ) -> SecurityGroupId {
-        let cluster = Arc::clone(&self.world.scope.cluster_name);
-        self.group_of(&cluster, number, name, tags, ports, ranges, prefix_list)
-    }
-
     #[allow(clippy::too_many_arguments, reason = "what a managed group depends on")]
-    fn group_of(
+    pub(super) fn group_of(
         &mut self,
+        maker: Maker,
         cluster: &str,
         number: usize,
         stack: &ObjectName,
@@ -350,9 +335,13 @@ impl Builder {
         prefix_list: Option<PrefixListId>,
     ) -> SecurityGroupId {
         let mut tags = tags.clone();
-        track(&mut tags, cluster, stack, "ManagedLBSecurityGroup");
+        maker.track(&mut tags, cluster, stack, "ManagedLBSecurityGroup");
+        let anywhere = || {
+            let ipv6 = (self.kind == WorldKind::DualStack).then(|| Peer::Cidr(IpNet::V6(Ipv6Net::default())));
+            std::iter::once(Peer::Cidr(IpNet::V4(Ipv4Net::default()))).chain(ipv6)
+        };
         let sources: Vec<Peer> = match (ranges, prefix_list) {
-            ([], None) => vec![Peer::Cidr(IpNet::V4(Ipv4Net::default()))],
+            ([], None) => anywhere().collect(),
             ([], Some(list)) => vec![Peer::PrefixList(list)],
             (ranges, list) => {
                 let ranges = ranges.iter().map(|range| Peer::Cidr(range.parse().expect("made from networks")));
@@ -374,13 +363,16 @@ impl Builder {
         id
     }
 
-    fn load_balancer(&mut self, making: &Making<'_>) -> (LoadBalancerId, Arc<str>) {
-        let name = controller_name(&making.stack, &hex("load-balancer-name", making.number, 10));
+    pub(super) fn load_balancer(&mut self, making: &Making<'_>) -> (LoadBalancerId, Arc<str>) {
+        let name = match making.maker {
+            Maker::InTree => super::in_tree::load_balancer_name(&uuid("service", making.number)),
+            _ => controller_name(&making.stack, &hex("load-balancer-name", making.number, 10)),
+        };
         let suffix = hex("load-balancer", making.number, 16);
         let id = LoadBalancerId::new(format!("net/{name}/{suffix}"));
         let dns_name: Arc<str> = format!("{name}-{suffix}.elb.{}.amazonaws.com", self.world.scope.region).into();
         let mut tags = making.tags.clone();
-        track(&mut tags, making.cluster, &making.stack, "LoadBalancer");
+        making.maker.track(&mut tags, making.cluster, &making.stack, "LoadBalancer");
         for (zone, subnet, _) in &making.zones {
             let address = self.address_in(subnet);
             let groups = making.groups.iter().cloned().collect();
@@ -395,20 +387,21 @@ impl Builder {
             state: "active".into(),
             state_reason: None,
             created_at: self.world.created_at,
-            ip_address_type: "ipv4".into(),
+            ip_address_type: if self.kind == WorldKind::DualStack { "dualstack" } else { "ipv4" }.into(),
             vpc_id: self.world.scope.vpc_id.clone(),
             zones: making.zones.clone(),
             security_groups: making.groups.clone(),
             attributes: making.attributes.clone(),
             tags,
             listeners: Vec::new(),
+            capacity_units: None,
         };
         self.world.load_balancers.insert(id.clone(), lb);
         (id, dns_name)
     }
 
     #[allow(clippy::too_many_arguments, reason = "what a target group depends on")]
-    fn target_group(
+    pub(super) fn target_group(
         &mut self,
         making: &Making<'_>,
         lb: &LoadBalancerId,
@@ -420,16 +413,17 @@ impl Builder {
         targets: Vec<Target>,
     ) -> TargetGroupId {
         let number = self.world.target_groups.len();
-        let name = controller_name(&making.stack, &hex("target-group-name", number, 10));
+        let name = controller_name(&making.service, &hex("target-group-name", number, 10));
         let id = TargetGroupId::new(format!("targetgroup/{name}/{}", hex("target-group", number, 16)));
         let mut tags = making.tags.clone();
-        track(&mut tags, making.cluster, &making.stack, &format!("{}:{}", making.stack, port.port));
+        making.maker.track(&mut tags, making.cluster, &making.stack, &format!("{}:{}", making.service, port.port));
         let protocol: Text = port.protocol.as_str().into();
         let group = TargetGroup {
             name: name.into(),
             protocol: protocol.clone(),
             port: if instance { port.node_port } else { port.target_port },
             target_type: if instance { "instance" } else { "ip" }.into(),
+            ip_address_type: if self.kind == WorldKind::DualStack { "ipv6" } else { "ipv4" },
             vpc_id: self.world.scope.vpc_id.clone(),
             load_balancers: BTreeSet::from([lb.clone()]),
             health_check: check.clone(),
@@ -437,12 +431,22 @@ impl Builder {
             tags,
             targets,
         };
+        let mut listener_tags = making.tags.clone();
+        making.maker.track(&mut listener_tags, making.cluster, &making.stack, &port.port.to_string());
         let listener = Listener {
             id: hex("listener", number, 16).into(),
             port: port.port,
             protocol: if tls { "TLS".into() } else { protocol },
             forwards: vec![Forward { target_group: id.clone(), weight: 1 }],
             tls: tls.then(|| (SSL_POLICY.into(), self.certificate().into())),
+            certificates: if tls && self.kind.controller_version() == "v3.5.0" {
+                // Since 3.4.1 the default certificate is among the others too.
+                BTreeSet::from([self.certificate().into()])
+            } else {
+                BTreeSet::new()
+            },
+            attributes: Attributes::new(),
+            tags: listener_tags,
         };
         self.world.load_balancers.get_mut(lb).expect("made before its groups").listeners.push(listener);
         self.world.target_groups.insert(id.clone(), group);
@@ -481,7 +485,8 @@ impl Builder {
             .collect()
     }
 
-    fn binding(&mut self, service: &ObjectName, port: &ServicePort, group: TargetGroupId, instance: bool, local: Option<u16>) {
+    fn binding(&mut self, making: &Making<'_>, port: &ServicePort, group: TargetGroupId, instance: bool, local: Option<u16>) {
+        let (Some(label), service) = (making.maker.label(), &making.service) else { return };
         let name = group.as_str().split('/').nth(1).expect("targetgroup/NAME/ID").to_owned();
         let traffic = if instance { port.node_port } else { port.target_port };
         let mut ingress = vec![(port.protocol, traffic)];
@@ -494,10 +499,14 @@ impl Builder {
             uid: uuid("binding", self.world.target_groups.len()),
             created_at: self.world.created_at,
             target_group: group,
+            group: if making.maker == Maker::AutoMode { BindingGroup::AutoMode } else { BindingGroup::LoadBalancerController },
+            stack: (label, making.stack.clone()),
             target_type: if instance { "instance" } else { "ip" }.into(),
             service: Arc::clone(&service.name),
             service_port: port.port,
+            ipv6: self.kind == WorldKind::DualStack,
             ingress,
+            sources: Vec::new(),
         };
         self.world.bindings.insert(ObjectName::new(Arc::clone(&service.namespace), name), binding);
     }
@@ -522,8 +531,8 @@ impl Builder {
         let world = &mut self.world;
         let lately = now - SignedDuration::from_mins(5);
         let names: Vec<ObjectName> = world.load_balanced().map(|(name, _)| name.clone()).take(RECENTLY_RECONCILED).collect();
-        for name in names {
-            world.reconciled_service(&name, lately);
+        for name in names.iter().filter(|_| self.kind.has_controller()) {
+            world.reconciled_service(name, lately);
         }
         for name in world.services.keys() {
             world.changes.insert(Change::Service(name.clone()));
@@ -531,23 +540,19 @@ impl Builder {
         }
         world.changes.extend(world.nodes.keys().cloned().map(Change::Node));
         world.changes.extend(world.bindings.keys().cloned().map(Change::Binding));
+        world.changes.extend(world.gateway_classes.keys().cloned().map(Change::GatewayClass));
+        world.changes.extend(world.gateways.keys().cloned().map(Change::Gateway));
+        world.changes.extend(world.routes.keys().cloned().map(Change::Route));
         world.changes.extend([Change::Controller, Change::VpcCni]);
     }
 }
 
-fn lower(protocol: Protocol) -> &'static str {
+pub(super) fn lower(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
         Protocol::Udp => "udp",
         Protocol::Sctp => "sctp",
     }
-}
-
-/// The controller's tracking tags.
-fn track(tags: &mut Tags, cluster: &str, stack: &ObjectName, resource: &str) {
-    tags.insert("elbv2.k8s.aws/cluster".into(), cluster.into());
-    tags.insert("service.k8s.aws/stack".into(), stack.to_string().into());
-    tags.insert("service.k8s.aws/resource".into(), resource.into());
 }
 
 /// `k8s-NAMESPACE-NAME-HASH`, the names without punctuation and cut to eight.

@@ -1,18 +1,18 @@
 //! The network under a simulated cluster: VPCs, subnets, routes, prefix lists, nodes and the security groups they share.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Builder, Place, Pool, group_id, hex};
+use super::{Builder, Place, Pool, group_id, hex, neighbour::NEIGHBOUR};
 use crate::{
     inventory::{
         aws::{Peer, Rule, Tags},
         ids::{InstanceId, NetworkInterfaceId, NodeName, PrefixListId, SecurityGroupId, SubnetId, VpcId, ZoneName},
     },
-    simulator::world::{Address, NetworkInterface, Node, PrefixList, RouteTable, SecurityGroup, Subnet, Vpc, Zone},
+    simulator::world::{Address, NetworkInterface, Node, PrefixList, RouteTable, SecurityGroup, Subnet, Vpc, WorldKind, Zone},
 };
 
 impl Builder {
@@ -30,27 +30,43 @@ impl Builder {
 
         let length = self.subnet_length();
         let per_block = 1usize << (length - 16);
-        let blocks = self.sizes.subnets.div_ceil(per_block);
+        // The neighbour of a shared VPC has private subnets of its own.
+        let foreign = if self.kind == WorldKind::TwoClusters { self.sizes.zones } else { 0 };
+        let blocks = (self.sizes.subnets + foreign).div_ceil(per_block);
+        let dual_stack = self.kind == WorldKind::DualStack;
         let block = |index: usize| Ipv4Net::new_assert(Ipv4Addr::new(10, u8::try_from(index).expect("few blocks"), 0, 0), 16);
-        self.world.vpcs.insert(vpc_id.clone(), Vpc { cidrs: (0..blocks).map(block).collect(), default: false });
+        self.world.vpcs.insert(
+            vpc_id.clone(),
+            Vpc {
+                cidrs: (0..blocks).map(block).collect(),
+                ipv6_cidrs: if dual_stack { vec![ipv6_block(0, 56).to_string().into()] } else { Vec::new() },
+                default: false,
+            },
+        );
 
         let gateway = format!("igw-{}", hex("igw", 0, 17));
         let local = |net: Ipv4Net| (net.to_string().into(), "local".into());
         let mut public_subnets = BTreeSet::new();
-        for index in 0..self.sizes.subnets {
+        for index in 0..self.sizes.subnets + foreign {
             let zone = &self.world.zones[index % self.sizes.zones];
-            let public = (index / self.sizes.zones).is_multiple_of(2);
+            let neighbours = index >= self.sizes.subnets;
+            let public = !neighbours && self.kind != WorldKind::PrivateOnly && (index / self.sizes.zones).is_multiple_of(2);
             let id = SubnetId::new(format!("subnet-{}", hex("subnet", index, 17)));
             let first = u32::from(block(index / per_block).network());
             let offset = u32::try_from((index % per_block) << (32 - length)).expect("within the block");
             let cidr = Ipv4Net::new_assert(Ipv4Addr::from(first + offset), length);
             let (role, side) =
                 if public { ("kubernetes.io/role/elb", "public") } else { ("kubernetes.io/role/internal-elb", "private") };
-            let tags = Tags::from([
+            let user = if neighbours { NEIGHBOUR } else { &*cluster };
+            let mut tags = Tags::from([
                 (role.into(), "1".into()),
-                (format!("kubernetes.io/cluster/{cluster}").into(), "shared".into()),
-                ("Name".into(), format!("{cluster}-{side}-{}-{:02}", zone.name, index / self.sizes.zones / 2).into()),
+                (format!("kubernetes.io/cluster/{user}").into(), "shared".into()),
+                ("Name".into(), format!("{user}-{side}-{}-{:02}", zone.name, index / self.sizes.zones / 2).into()),
             ]);
+            if foreign > 0 && public {
+                tags.insert(format!("kubernetes.io/cluster/{NEIGHBOUR}").into(), "shared".into());
+            }
+            let ipv6_cidrs = if dual_stack { vec![ipv6_block(index, 64).to_string().into()] } else { Vec::new() };
             self.pools.insert(id.clone(), Pool::new(cidr));
             self.world.subnets.insert(
                 id.clone(),
@@ -59,22 +75,28 @@ impl Builder {
                     zone: zone.name.clone(),
                     cidr: Some(cidr),
                     free_addresses: 0,
-                    ipv6_cidrs: Vec::new(),
+                    ipv6_cidrs,
                     outpost_arn: None,
+                    shared_by: None,
                     tags,
                 },
             );
-            if public {
+            if neighbours {
+                self.neighbours.push((zone.name.clone(), id));
+            } else if public {
                 public_subnets.insert(id);
             }
         }
 
         // The controller takes the lexically smallest id of a zone and sorts the winners by id.
         for zone in &self.world.zones {
-            let mut of_zone = self.world.subnets.iter().filter(|(_, subnet)| subnet.zone == zone.name).map(|(id, _)| id);
-            let public = of_zone.clone().find(|id| public_subnets.contains(*id)).expect("two subnets a zone");
+            let usable = format!("kubernetes.io/cluster/{cluster}");
+            let here = |subnet: &Subnet| subnet.zone == zone.name && subnet.tags.contains_key(&*usable);
+            let mut of_zone = self.world.subnets.iter().filter(|(_, subnet)| here(subnet)).map(|(id, _)| id);
+            // A cluster without public subnets has none here.
+            let public = of_zone.clone().find(|id| public_subnets.contains(*id));
             let private = of_zone.find(|id| !public_subnets.contains(*id)).expect("two subnets a zone");
-            self.public.push((zone.name.clone(), public.clone()));
+            self.public.extend(public.map(|id| (zone.name.clone(), id.clone())));
             self.private.push((zone.name.clone(), private.clone()));
         }
         self.public.sort_by(|one, other| one.1.cmp(&other.1));
@@ -82,16 +104,24 @@ impl Builder {
 
         let mut routes: Vec<_> = (0..blocks).map(block).map(local).collect();
         let mut main = routes.clone();
-        main.push(("0.0.0.0/0".into(), format!("nat-{}", hex("nat", 0, 17)).into()));
-        routes.push(("0.0.0.0/0".into(), gateway.into()));
+        let closed = self.kind == WorldKind::PrivateOnly;
+        if !closed {
+            main.push(("0.0.0.0/0".into(), format!("nat-{}", hex("nat", 0, 17)).into()));
+        }
+        routes.push(("0.0.0.0/0".into(), gateway.clone().into()));
+        if dual_stack {
+            routes.push(("::/0".into(), gateway.into()));
+        }
         let tables = &mut self.world.route_tables;
         let mut table = |kind, table| tables.insert(Arc::from(format!("rtb-{}", hex(kind, 0, 17))), table);
         table("rtb-main", RouteTable { vpc_id: vpc_id.clone(), main: true, subnets: BTreeSet::new(), routes: main });
-        table("rtb-public", RouteTable { vpc_id, main: false, subnets: public_subnets, routes });
+        if !closed {
+            table("rtb-public", RouteTable { vpc_id, main: false, subnets: public_subnets, routes });
+        }
         self.default_vpc();
         self.prefix_lists();
         self.shared_groups();
-        for _ in 0..self.sizes.zones {
+        for _ in 0..if closed { 0 } else { self.sizes.zones } {
             self.elastic_ip(None);
         }
     }
@@ -110,7 +140,7 @@ impl Builder {
     fn default_vpc(&mut self) {
         let id = VpcId::new(format!("vpc-{}", hex("vpc", 0, 17)));
         let net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 0, 0), 16);
-        self.world.vpcs.insert(id.clone(), Vpc { cidrs: vec![net], default: true });
+        self.world.vpcs.insert(id.clone(), Vpc { cidrs: vec![net], ipv6_cidrs: Vec::new(), default: true });
         for (index, zone) in self.world.zones.iter().enumerate() {
             let third = u8::try_from(16 * index).expect("at most six zones");
             self.world.subnets.insert(
@@ -122,6 +152,7 @@ impl Builder {
                     free_addresses: 4091,
                     ipv6_cidrs: Vec::new(),
                     outpost_arn: None,
+                    shared_by: None,
                     tags: Tags::new(),
                 },
             );
@@ -186,10 +217,14 @@ impl Builder {
         ];
         self.group(nodes, &format!("{cluster}-node"), "Nodes of the cluster", &vpc, tags, inbound);
 
-        let tags = Tags::from([
-            ("elbv2.k8s.aws/cluster".into(), Arc::clone(&cluster)),
-            ("elbv2.k8s.aws/resource".into(), "backend-sg".into()),
-        ]);
+        let tags = if self.kind == WorldKind::AutoMode {
+            Tags::from([("eks:eks-cluster-name".into(), Arc::clone(&cluster))])
+        } else {
+            Tags::from([
+                ("elbv2.k8s.aws/cluster".into(), Arc::clone(&cluster)),
+                ("elbv2.k8s.aws/resource".into(), "backend-sg".into()),
+            ])
+        };
         let name = format!("k8s-traffic-{cluster}-{}", hex("backend", 0, 10));
         self.group(backend, &name, "[k8s] Shared Backend SecurityGroup for LoadBalancer", &vpc, tags, Vec::new());
 
@@ -279,6 +314,7 @@ impl Builder {
             address,
             secondary: Vec::new(),
             prefixes: Vec::new(),
+            ipv6_prefixes: Vec::new(),
         };
         self.world.network_interfaces.insert(id.clone(), interface);
         id
@@ -292,7 +328,9 @@ impl Builder {
             .iter()
             .map(|zone| {
                 let role = "kubernetes.io/role/internal-elb";
-                let of_zone = self.world.subnets.iter().filter(|(_, s)| s.zone == zone.name && s.tags.contains_key(role));
+                let foreign = |id| self.neighbours.iter().any(|(_, neighbours)| neighbours == id);
+                let here = |id, s: &Subnet| s.zone == zone.name && s.tags.contains_key(role) && !foreign(id);
+                let of_zone = self.world.subnets.iter().filter(|(id, s)| here(*id, s));
                 of_zone.map(|(id, _)| id.clone()).collect()
             })
             .collect();
@@ -311,7 +349,8 @@ impl Builder {
             let interface =
                 self.interface("interface", &description, subnet.clone(), zone.clone(), groups, Some(instance.clone()), address);
             self.turns[at].0.push(name.clone());
-            self.places.insert(name.clone(), Place { zone: zone.clone(), subnet, interface, prefix: None });
+            let ipv6 = (self.kind == WorldKind::DualStack).then(|| self.delegate(&subnet, &interface, index));
+            self.places.insert(name.clone(), Place { zone: zone.clone(), subnet, interface, prefix: None, ipv6 });
             let node = Node {
                 instance,
                 zone,
@@ -325,15 +364,32 @@ impl Builder {
         }
     }
 
+    /// Gives a node's interface a prefix of its subnet's IPv6 block, as the VPC CNI does in an IPv6 cluster.
+    fn delegate(&mut self, subnet: &SubnetId, interface: &NetworkInterfaceId, number: usize) -> (Ipv6Net, u16) {
+        let block: Ipv6Net = self.world.subnets[subnet].ipv6_cidrs[0].parse().expect("written from a network");
+        let mut segments = block.network().segments();
+        segments[4] = u16::try_from(number + 1).expect("at most 1500 nodes");
+        let prefix = Ipv6Net::new_assert(Ipv6Addr::from(segments), 80);
+        let interface = self.world.network_interfaces.get_mut(interface).expect("just made");
+        interface.ipv6_prefixes.push(prefix.to_string().into());
+        (prefix, 0)
+    }
+
     /// An address for a pod on this node, from its interface.
-    pub(super) fn pod_address(&mut self, node: &NodeName) -> Ipv4Addr {
+    pub(super) fn pod_address(&mut self, node: &NodeName) -> IpAddr {
         let place = self.places.get_mut(node).expect("every node has a place");
+        if let Some((prefix, used)) = &mut place.ipv6 {
+            *used += 1;
+            let mut segments = prefix.network().segments();
+            segments[7] = *used;
+            return Ipv6Addr::from(segments).into();
+        }
         let pool = self.pools.get_mut(&place.subnet).expect("nodes are in subnets with a pool");
         let interface = self.world.network_interfaces.get_mut(&place.interface).expect("made with the node");
         if !self.prefixes {
             let address = pool.address();
             interface.secondary.push(address);
-            return address;
+            return address.into();
         }
         let (prefix, used) = match place.prefix {
             Some((prefix, used)) if used < 16 => (prefix, used),
@@ -344,7 +400,7 @@ impl Builder {
             }
         };
         place.prefix = Some((prefix, used + 1));
-        Ipv4Addr::from(u32::from(prefix.network()) + used)
+        Ipv4Addr::from(u32::from(prefix.network()) + used).into()
     }
 
     /// The next node of a zone in turn.
@@ -365,6 +421,12 @@ pub(super) fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer, descri
 pub(super) fn source(index: usize) -> IpNet {
     let index = u8::try_from(index).expect("at most 60 rules");
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(192, 168, index, 0), 24))
+}
+
+/// The VPC's IPv6 block, or the `index`th subnet's.
+fn ipv6_block(index: usize, length: u8) -> Ipv6Net {
+    let index = u16::try_from(index).expect("at most 180 subnets");
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2600, 0x1f18, 0x04a3, 0x6a00 + index, 0, 0, 0, 0), length)
 }
 
 /// `use1` for `us-east-1`.

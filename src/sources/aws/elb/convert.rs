@@ -1,13 +1,14 @@
 //! How does an answer of Elastic Load Balancing become ours? Pure; every `Option` of the SDK is resolved here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use jiff::Timestamp;
 
 use crate::inventory::aws::{
-    Attributes, Forward, HealthCheck, IpAddressType, IpFamily, Listener, LoadBalancer, LoadBalancerAddress, LoadBalancerState,
-    LoadBalancerZone, Scheme, Tags, Target, TargetGroup, TargetHealth, TargetReason, TargetState, TargetType,
+    Attributes, CapacityReservation, Forward, HealthCheck, IpAddressType, IpFamily, Listener, LoadBalancer, LoadBalancerAddress,
+    LoadBalancerState, LoadBalancerZone, Scheme, Tags, Target, TargetGroup, TargetHealth, TargetReason, TargetState, TargetType,
 };
 use crate::inventory::ids::{AllocationId, Arn, SecurityGroupId, SubnetId, VpcId, ZoneName};
 use crate::sources::aws::fetch::Oddities;
@@ -123,6 +124,18 @@ pub(crate) fn tags(from: &[sdk::TagDescription]) -> BTreeMap<Arn, Tags> {
 /// Attributes; one without a value is empty text, as AWS writes them.
 pub(crate) fn attributes<'a>(from: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>) -> Attributes {
     from.filter_map(|(key, value)| Some((intern(key?), intern(value.unwrap_or_default())))).collect()
+}
+
+/// The certificates of a listener that are not its default one. One that is the default and a further one as well is told
+/// twice, with either mark.
+pub(crate) fn further_certificates(from: &[sdk::Certificate], oddities: &mut Oddities) -> BTreeSet<Arc<str>> {
+    let further = from.iter().filter(|certificate| certificate.is_default() != Some(true));
+    further.filter_map(|certificate| oddities.object(certificate.certificate_arn()).map(intern)).collect()
+}
+
+/// What is reserved; nothing where the answer says nothing of it.
+pub(crate) fn capacity(from: Option<&sdk::MinimumLoadBalancerCapacity>) -> CapacityReservation {
+    CapacityReservation { capacity_units: from.and_then(|minimum| minimum.capacity_units()).unwrap_or(0) }
 }
 
 /// A listener; `None` without an ARN or port. A Network Load Balancer's has both.
@@ -302,6 +315,27 @@ mod tests {
         let weighted = forward(sdk::Action::builder().target_group_arn(TG).forward_config(config));
         let weights: Vec<_> = listener(&weighted, &mut oddities).unwrap().forwards.iter().map(|to| to.weight).collect();
         assert_eq!(weights, [0, 1]);
+    }
+
+    #[test]
+    fn the_default_certificate_is_a_further_one_only_where_it_is_told_as_such() {
+        let certificate = |arn: &str, default| sdk::Certificate::builder().certificate_arn(arn).set_is_default(default).build();
+        let mut oddities = Oddities::default();
+        let of = |certificates: &[sdk::Certificate], oddities: &mut Oddities| {
+            further_certificates(certificates, oddities).iter().map(|arn| arn.to_string()).collect::<Vec<_>>()
+        };
+        assert!(of(&[certificate("a", Some(true))], &mut oddities).is_empty());
+        let controller_341 = [certificate("a", Some(true)), certificate("a", Some(false)), certificate("b", Some(false))];
+        assert_eq!(of(&controller_341, &mut oddities), ["a", "b"]);
+        assert_eq!(oddities, Oddities::default());
+        assert!(of(&[sdk::Certificate::builder().is_default(false).build()], &mut oddities).is_empty());
+        assert_eq!(oddities.objects, 1, "one without an ARN is counted");
+    }
+
+    #[test]
+    fn nothing_reserved_is_zero_units() {
+        let of = |units| capacity(Some(&sdk::MinimumLoadBalancerCapacity::builder().set_capacity_units(units).build()));
+        assert_eq!((of(Some(2750)).capacity_units, of(None).capacity_units, capacity(None).capacity_units), (2750, 0, 0));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Resources;
+use super::wanted::Wanted;
 use crate::clock;
-use crate::inventory::ids::ObjectName;
+use crate::inventory::ids::{Arn, LoadBalancerId, ObjectName};
 use crate::inventory::parts::Parts;
 use crate::inventory::snapshot::Owner;
 use crate::sources::schedule::Urgency;
@@ -47,6 +48,34 @@ impl Resources {
         self.held.retain(|id| known.contains_key(id));
     }
 
+    /// The same for what began to be wanted: its first answer may come within the hold-down.
+    pub(super) fn read_new_after_hold_downs(&mut self, before: &Wanted, now: Instant) {
+        let mut wishes = Vec::new();
+        for (arn, id) in self.wanted.listeners.iter().filter(|(arn, _)| !before.listeners.contains_key(*arn)) {
+            wishes.extend(self.hold_down_of(id, now).map(|at| (arn.clone(), at)));
+        }
+        for (arn, at) in wishes {
+            self.ask_about_listener(&arn, at, Urgency::Routine);
+        }
+        for id in self.wanted.capacities.keys().filter(|id| !before.capacities.contains_key(*id)) {
+            if let Some(at) = self.hold_down_of(id, now) {
+                self.capacities.plan.request(id, at, Urgency::Routine);
+            }
+        }
+    }
+
+    fn hold_down_of(&self, id: &LoadBalancerId, now: Instant) -> Option<Instant> {
+        let created = self.membership.load_balancers.get(id)?.load_balancer.created_at?;
+        self.end_of_hold_down(created, now)
+    }
+
+    /// Asks for all that is wanted of a listener.
+    pub(super) fn ask_about_listener(&mut self, arn: &Arn, at: Instant, urgency: Urgency) {
+        self.certificates.plan.request(arn, at, urgency);
+        self.listener_attributes.plan.request(arn, at, urgency);
+        self.tags.plan.request(arn, at, urgency);
+    }
+
     /// When a hold-down that began then ends; `None` if it has.
     fn end_of_hold_down(&self, since: Timestamp, now: Instant) -> Option<Instant> {
         let passed = Duration::try_from(clock::now().duration_since(since)).unwrap_or_default();
@@ -54,7 +83,7 @@ impl Resources {
         Some(now + left)
     }
 
-    /// Asks for listeners, attributes and tags of the load balancers of these Services.
+    /// Asks for listeners, attributes, tags and what else is wanted of the load balancers of these Services.
     fn read_again(&mut self, concerned: impl Fn(Option<&ObjectName>) -> bool, at: Instant, urgency: Urgency) {
         for (id, member) in &self.membership.load_balancers {
             let owner = if let Owner::Service(name) = &member.owner { Some(name) } else { None };
@@ -62,6 +91,12 @@ impl Resources {
                 self.listeners.plan.request(id, at, urgency);
                 self.load_balancer_attributes.plan.request(id, at, urgency);
                 self.tags.plan.request(&member.load_balancer.arn, at, urgency);
+                self.capacities.plan.request(id, at, urgency);
+                for (arn, _) in self.wanted.listeners.iter().filter(|(_, of)| *of == id) {
+                    self.certificates.plan.request(arn, at, urgency);
+                    self.listener_attributes.plan.request(arn, at, urgency);
+                    self.tags.plan.request(arn, at, urgency);
+                }
             }
         }
         for (id, member) in &self.membership.target_groups {
