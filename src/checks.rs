@@ -6,6 +6,7 @@ pub mod drift;
 pub(crate) mod fixtures;
 pub mod freshness;
 pub mod model;
+pub mod orphans;
 pub mod quotas;
 pub mod security_groups;
 pub mod services;
@@ -60,6 +61,7 @@ pub static CHECKS: &[&Check] = &[
     &security_groups::CHECK,
     &quotas::CHECK,
     &drift::CHECK,
+    &orphans::CHECK,
     &freshness::CHECK,
 ];
 
