@@ -224,10 +224,17 @@ impl Subject for Gateways {
         known.gateways.get().is_some_and(|gateways| !gateways.is_empty())
     }
 
-    fn commit(&mut self, known: &Parts, batch: Batch<Gateway>, _: Timestamp) -> Option<Change> {
+    fn commit(&mut self, known: &Parts, batch: Batch<Gateway>, now: Timestamp) -> Option<Change> {
         let listed = batch.list.is_some();
         let patch = Patch::new(batch, known.gateways.get(), ObjectName::clone, |_, _| true, |_, _| {});
-        (listed || !patch.is_empty()).then(|| -> Change { Box::new(move |parts| patch.apply(&mut parts.gateways)) })
+        if patch.is_empty() && !listed {
+            return None;
+        }
+        Some(Box::new(move |parts| {
+            let gone: Vec<_> = patch.entries().filter(|(_, kept)| kept.is_none()).map(|(name, _)| name.clone()).collect();
+            parts.departed_gateways.record(gone, now);
+            patch.apply(&mut parts.gateways);
+        }))
     }
 }
 
