@@ -34,6 +34,9 @@ cp "$work/README.1" "$work/README.md"
 { echo '```text'; COLUMNS=120 "$exporter" serve -h | sed 's/ *$//'; echo '```'; } >"$work/flags"
 (cd "$work" && between README.md flags <flags >README.2)
 
+"$exporter" rules >"$work/rules.yaml"
+"$exporter" rules --format prometheusrule >"$work/prometheusrule.yaml"
+
 status=0
 place() { # NEW OLD
   if [ "${check:-}" ]; then
@@ -45,4 +48,6 @@ place() { # NEW OLD
 [ "${1:-}" = --check ] && check=1
 place "$work/metrics.md" docs/metrics.md
 place "$work/README.2" README.md
+place "$work/rules.yaml" alerts/rules.yaml
+place "$work/prometheusrule.yaml" alerts/prometheusrule.yaml
 exit $status

@@ -2,6 +2,7 @@
 
 mod evaluator;
 mod reload;
+mod rules;
 mod serve;
 #[cfg(feature = "simulator")]
 mod simulation;
@@ -42,6 +43,10 @@ pub fn run(cli: Cli) -> ExitCode {
             MetricsFormat::Markdown => TableFormat::Markdown,
             MetricsFormat::Json => TableFormat::Json,
         })),
+        Some(Command::Rules(args)) => match rules::text(&args) {
+            Ok(text) => say(&text),
+            Err(error) => complain(USAGE, &error),
+        },
     }
 }
 
