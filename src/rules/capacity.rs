@@ -323,11 +323,11 @@ or (
             name: "NLBNoUsableZone",
             severity: Critical,
             hold_seconds: 600,
-            thresholds: &[],
+            thresholds: &[FRESH],
             expr: r#"max by (cluster, scheme) (
   eks_nlb_scheme_usable_zones == 0
   and on ([[exporter]], scheme) eks_nlb_load_balancer_info
-  and on ([[exporter]]) time() - eks_nlb_source_last_success_timestamp_seconds{source="aws_subnets"} < 900
+  and on ([[exporter]]) time() - eks_nlb_source_last_success_timestamp_seconds{source="aws_subnets"} < [[fresh]]
 )"#,
             identity: &["cluster", "scheme"],
             summary: "No zone has a subnet for one more load balancer of a scheme in use.",
