@@ -43,6 +43,8 @@ cp "$work/README.1" "$work/README.md"
   echo
   "$exporter" findings
 } >"$work/findings.md"
+"$exporter" rules >"$work/rules.yaml"
+"$exporter" rules --format prometheusrule >"$work/prometheusrule.yaml"
 
 status=0
 place() { # NEW OLD
@@ -56,4 +58,6 @@ place() { # NEW OLD
 place "$work/metrics.md" docs/metrics.md
 place "$work/findings.md" docs/findings.md
 place "$work/README.2" README.md
+place "$work/rules.yaml" alerts/rules.yaml
+place "$work/prometheusrule.yaml" alerts/prometheusrule.yaml
 exit $status

@@ -2,6 +2,7 @@
 
 mod evaluator;
 mod reload;
+mod rules;
 mod serve;
 #[cfg(feature = "simulator")]
 mod simulation;
@@ -40,6 +41,10 @@ pub fn run(cli: Cli) -> ExitCode {
             block_on(simulation::simulate(*args))
         }
         Some(Command::Metrics(args)) => say(&metrics_table(table_format(args.format))),
+        Some(Command::Rules(args)) => match rules::text(&args) {
+            Ok(text) => say(&text),
+            Err(error) => complain(USAGE, &error),
+        },
         Some(Command::Findings(args)) => say(&findings_page(table_format(args.format))),
     }
 }

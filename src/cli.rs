@@ -39,6 +39,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Print every finding this program can make: severity, meaning, what to do.
     Findings(FindingsArgs),
+    /// Print the alert and recording rules, with the configured thresholds.
+    Rules(RulesArgs),
 }
 
 /// Flags of the daemon.
@@ -141,6 +143,35 @@ pub enum MetricsFormat {
     Markdown,
     /// A JSON array.
     Json,
+}
+
+/// Flags of `rules`.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// For whom to print them.
+    #[arg(long, default_value = "prometheus")]
+    pub format: RulesFormat,
+    /// Thresholds (YAML): alert, severity, threshold, value.
+    #[arg(long, value_name = "FILE", conflicts_with = "config_file")]
+    pub thresholds: Option<PathBuf>,
+    /// Configuration file whose section alerting.thresholds to use.
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// Page of the runbooks, which each alert links to.
+    #[arg(long = "runbook-url", value_name = "URL", value_parser = url)]
+    pub runbook_url: Option<String>,
+    /// Where Grafana is: what stands before /d/ in links to dashboards.
+    #[arg(long = "dashboard-url", value_name = "URL", value_parser = url)]
+    pub dashboard_url: Option<String>,
+}
+
+/// Formats of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RulesFormat {
+    /// A rule file of Prometheus.
+    Prometheus,
+    /// A PrometheusRule of the Prometheus operator.
+    Prometheusrule,
 }
 
 /// Flags of `demo`.

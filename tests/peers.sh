@@ -33,6 +33,7 @@ case ${1:-} in
 install)
   debian promtool prometheus
   debian prometheus prometheus
+  debian amtool prometheus-alertmanager
   python moto_server 'moto[server]>=5.2'
   ;;
 path) echo "$venv/bin" ;;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where; clippy's own exception covers only functions marked as tests"
 )]
 
+mod alerts;
 mod architecture;
 mod cluster;
 mod exposition_text;
