@@ -8,6 +8,7 @@
 mod alerts;
 mod architecture;
 mod cluster;
+mod dashboards;
 mod exposition_text;
 mod faults;
 mod gather;
