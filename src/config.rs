@@ -1,5 +1,6 @@
 //! How is this daemon set up? One YAML file, strict: an unknown key is an error. Flags win over it.
 
+pub mod alerting;
 pub mod policy;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::quota::quota;
+use alerting::Alerting;
 use policy::Policy;
 
 /// The file's content.
@@ -22,6 +24,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// By what measure to judge.
     pub policy: Policy,
+    /// Whom to tell of alerts unasked.
+    pub alerting: Alerting,
 }
 
 /// The `aws` section.
@@ -145,6 +149,9 @@ impl Config {
             if !(*limit >= 0.0 && limit.is_finite()) {
                 return refuse(key, limit, "a limit is a number and at least 0");
             }
+        }
+        if let Err((key, value, expected)) = self.alerting.validate() {
+            return refuse(format!("alerting.{key}"), &value, expected);
         }
         if let Some(url) = self.aws.endpoint_url.as_ref().filter(|url| !url.is_empty())
             && let Err(expected) = check_url(url)
