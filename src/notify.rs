@@ -6,6 +6,7 @@
 pub mod lifecycle;
 
 mod alertmanager;
+mod conditions;
 mod connection;
 mod promql;
 mod queue;
@@ -17,12 +18,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::checks::model::Outcome;
 use crate::clock;
 use crate::config::alerting::Alerting;
 use alertmanager::Receivers;
+use conditions::Conditions;
+pub use conditions::{AlertRule, Left, RecordingRule, RuleError};
 pub use connection::SetupError;
 use lifecycle::{Count, Lifecycle, Pace};
 
@@ -42,4 +44,126 @@ pub trait NotificationObserver: fmt::Debug + Send + Sync {
 
     /// So many alerts are pending and firing.
     fn alerts(&self, count: Count);
+}
+
+/// What the daemon is to tell, and to whom.
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    /// The `alerting` section.
+    pub alerting: Alerting,
+    /// Rules that others use, in their order.
+    pub recordings: Vec<RecordingRule>,
+    /// The alerts.
+    pub alerts: Vec<AlertRule>,
+    /// How long an alert that cannot be judged any more is repeated.
+    pub blind_limit: Duration,
+    /// Where a person looks it up: the link in each alert, by which this daemon knows its own alerts after a restart.
+    pub generator_url: Arc<str>,
+}
+
+/// Why alerts cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// A receiver's settings.
+    #[error("alerting.alertmanagers: {0}")]
+    Setup(#[from] SetupError),
+    /// A rule.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+}
+
+impl NotifyError {
+    /// The closed category.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "setup",
+            Self::Rule(_) => "rule",
+        }
+    }
+}
+
+/// Conditions are judged with each picture, and this often where no new one comes.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// What was resolved is repeated as long as Prometheus does it.
+const REPEAT_RESOLVED: Duration = Duration::from_secs(15 * 60);
+
+/// The alerts of this daemon and the way to those who hear of them.
+#[derive(Debug)]
+pub struct Notifier {
+    conditions: Conditions,
+    receivers: Receivers,
+    lifecycle: Lifecycle,
+    pace: Pace,
+    generator_url: Arc<str>,
+    observer: Arc<dyn NotificationObserver>,
+}
+
+impl Notifier {
+    /// Sets everything up: what is wrong with rules, certificates and names is told now.
+    pub async fn new(settings: &NotifySettings, observer: Arc<dyn NotificationObserver>) -> Result<Self, NotifyError> {
+        let NotifySettings { alerting, recordings, alerts, blind_limit, generator_url } = settings;
+        let conditions = Conditions::new(recordings, alerts, &alerting.external_labels)?;
+        let receivers = Receivers::start(&alerting.alertmanagers, generator_url, &observer).await?;
+        let pace = Pace {
+            resend: Duration::from_secs(alerting.resend_delay_seconds),
+            interval: INTERVAL,
+            repeat_resolved: REPEAT_RESOLVED,
+            blind_limit: *blind_limit,
+        };
+        let left: Vec<_> = conditions.left.iter().map(|(name, _)| &**name).collect();
+        tracing::info!(
+            receivers = alerting.alertmanagers.len(),
+            left = left.join(","),
+            "alerts are sent to Alertmanager; those left need Prometheus"
+        );
+        Ok(Self {
+            conditions,
+            receivers,
+            lifecycle: Lifecycle::default(),
+            pace,
+            generator_url: Arc::clone(generator_url),
+            observer,
+        })
+    }
+
+    /// Tells of every picture, for ever.
+    pub async fn run(mut self, mut pictures: watch::Receiver<Option<Arc<Outcome>>>) {
+        self.take_up().await;
+        loop {
+            let now = clock::now();
+            let picture = pictures.borrow_and_update().clone();
+            if let Some(outcome) = picture {
+                self.judge(&outcome, now);
+            }
+            self.receivers.send(self.lifecycle.due(self.pace, now));
+            self.observer.alerts(self.lifecycle.count());
+            let tick = tokio::time::sleep(INTERVAL.min(self.pace.resend));
+            tokio::select! {
+                // A sender that has gone means that the daemon ends.
+                Ok(()) = pictures.changed() => {}
+                () = tick => {}
+            }
+        }
+    }
+
+    /// What an earlier run fired goes on firing, so that a restart makes no second page.
+    async fn take_up(&mut self) {
+        let now = clock::now();
+        for notice in self.receivers.still_firing(&self.generator_url).await {
+            let Some(name) = notice.labels.get("alertname").cloned() else { continue };
+            if notice.ends_at > now && self.conditions.has(&name) {
+                self.lifecycle.restore(&name, notice, now);
+            }
+        }
+        let Count { firing, .. } = self.lifecycle.count();
+        if firing > 0 {
+            tracing::info!(firing, "alerts of an earlier run go on");
+        }
+    }
+
+    fn judge(&mut self, outcome: &Outcome, now: jiff::Timestamp) {
+        for (rule, waits, judgement) in self.conditions.judge(outcome) {
+            self.lifecycle.judge(rule, waits, judgement, now);
+        }
+    }
 }

@@ -32,6 +32,20 @@ pub(crate) enum Expression {
     Call { function: Function, arguments: Vec<Self> },
 }
 
+impl Expression {
+    /// The metrics that it looks at.
+    pub(crate) fn metrics(&self) -> Vec<&Arc<str>> {
+        match self {
+            Self::Number(_) => Vec::new(),
+            Self::Select(selector) => vec![&selector.name],
+            Self::Negate(of) | Self::Aggregate { of, .. } => of.metrics(),
+            Self::Relabel(relabelling) => relabelling.of.metrics(),
+            Self::Binary { left, right, .. } => [left.metrics(), right.metrics()].concat(),
+            Self::Call { arguments, .. } => arguments.iter().flat_map(Self::metrics).collect(),
+        }
+    }
+}
+
 /// `label_replace(of, target, replacement, source, pattern)`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Relabelling {
