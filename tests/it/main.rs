@@ -14,6 +14,7 @@ mod ground_truth;
 mod http;
 mod moto;
 mod movement;
+mod notify;
 mod program;
 mod prometheus;
 mod recorded_world;
