@@ -150,9 +150,8 @@ impl Notifier {
     async fn take_up(&mut self) {
         let now = clock::now();
         for notice in self.receivers.still_firing(&self.generator_url).await {
-            let Some(name) = notice.labels.get("alertname").cloned() else { continue };
-            if notice.ends_at > now && self.conditions.has(&name) {
-                self.lifecycle.restore(&name, notice, now);
+            if let Some(rule) = self.conditions.rule_of(&notice.labels).filter(|_| notice.ends_at > now) {
+                self.lifecycle.restore(rule, notice, now);
             }
         }
         let Count { firing, .. } = self.lifecycle.count();

@@ -56,6 +56,8 @@ pub struct RuleError {
 
 #[derive(Debug)]
 struct Condition {
+    /// Name and severity: a warning and a critical alert may share the name.
+    id: String,
     name: Arc<str>,
     waits: Waits,
     expression: Expression,
@@ -109,6 +111,7 @@ impl Conditions {
                 external.iter().map(|(name, value)| (Arc::from(&**name), Arc::from(&**value))).collect();
             labels.extend(rule.labels.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value))));
             labels.insert("alertname".into(), Arc::clone(&rule.name));
+            let id = id(&labels);
             let template = |(name, text): &(&'static str, String)| Template::parse(text).map(|template| (*name, template));
             let annotations = rule.annotations.iter().map(template).collect::<Result<_, _>>();
             let annotations = annotations.map_err(|error| RuleError { rule: Arc::clone(&rule.name), why: error.to_string() })?;
@@ -126,12 +129,13 @@ impl Conditions {
         Ok(this)
     }
 
-    /// Whether it judges a rule of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.conditions.iter().any(|condition| &*condition.name == name)
+    /// The rule that fires alerts with these labels, if it is judged here.
+    pub(super) fn rule_of(&self, labels: &Labels) -> Option<&str> {
+        let id = id(labels);
+        self.conditions.iter().map(|condition| &*condition.id).find(|known| **known == *id)
     }
 
-    /// Judges every rule.
+    /// Judges every rule; each by its identity.
     pub(super) fn judge(&self, outcome: &Outcome) -> Vec<(&str, Waits, Judgement)> {
         let mut picture = Picture { outcome, recorded: BTreeMap::new() };
         for (name, expression) in &self.recordings {
@@ -140,8 +144,13 @@ impl Conditions {
                 picture.recorded.insert(Arc::clone(name), elements);
             }
         }
-        self.conditions.iter().map(|condition| (&*condition.name, condition.waits, condition.judge(&picture))).collect()
+        self.conditions.iter().map(|condition| (&*condition.id, condition.waits, condition.judge(&picture))).collect()
     }
+}
+
+fn id(labels: &Labels) -> String {
+    let of = |name: &str| labels.get(name).map_or("", |value| &**value);
+    format!("{} {}", of("alertname"), of("severity"))
 }
 
 /// The expression and the checks it depends on, or why it has to be left to Prometheus.

@@ -40,7 +40,7 @@ fn an_alert_has_the_labels_prometheus_would_give_it() {
     let conditions = Conditions::new(&[], &[rule("NLBDrift", DRIFTED)], &external).unwrap();
     let drifted = family("service_drifted_annotations", &[(&["pay", "ledger"], 2.0), (&["pay", "quiet"], 0.0)]);
     let judged = conditions.judge(&outcome(vec![drifted], false));
-    let [("NLBDrift", _, Judgement::Holds(instances))] = judged.as_slice() else { panic!("{judged:?}") };
+    let [("NLBDrift warning", _, Judgement::Holds(instances))] = judged.as_slice() else { panic!("{judged:?}") };
     let expected = labels(&[
         ("alertname", "NLBDrift"),
         ("severity", "warning"),
@@ -75,13 +75,15 @@ fn what_needs_history_or_other_metrics_is_left_to_prometheus() {
         rule("Absent", "absent(up{job=\"x\"})"),
     ];
     let conditions = Conditions::new(&recordings, &alerts, &BTreeMap::new()).unwrap();
-    assert!(conditions.has("Kept") && conditions.has("OfPicture"));
+    let of = |name: &str| labels(&[("alertname", name), ("severity", "warning"), ("service", "a")]);
+    assert!(conditions.rule_of(&of("Kept")).is_some() && conditions.rule_of(&of("OfPicture")).is_some());
+    assert!(conditions.rule_of(&of("Past")).is_none());
     assert_eq!(conditions.left, [("Past".into(), Left::NeedsHistory), ("Absent".into(), Left::NeedsMetric("up".into()))]);
     let drifted = family("service_drifted_annotations", &[(&["pay", "ledger"], 2.0)]);
     let judged = conditions.judge(&outcome(vec![drifted], false));
     let counts: Vec<_> =
         judged.iter().map(|(name, _, judgement)| (*name, matches!(judgement, Judgement::Holds(all) if all.len() == 1))).collect();
-    assert_eq!(counts, [("Kept", true), ("OfPicture", false)]);
+    assert_eq!(counts, [("Kept warning", true), ("OfPicture warning", false)]);
 }
 
 #[test]
