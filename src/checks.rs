@@ -5,6 +5,7 @@ pub mod drift;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
+pub mod lint;
 pub mod model;
 pub mod quotas;
 pub mod security_groups;
@@ -60,6 +61,7 @@ pub static CHECKS: &[&Check] = &[
     &security_groups::CHECK,
     &quotas::CHECK,
     &drift::CHECK,
+    &lint::CHECK,
     &freshness::CHECK,
 ];
 

@@ -63,6 +63,44 @@ catalogue! {
         "The event's message names the cause; until it is gone no target is registered or deregistered.",
     QUOTA_NAMED_BY_EVENT = "NLB512" Critical "The controller was refused by AWS because of a quota."
         "The event's message names the quota; raise it or free room.",
+    LINT_MISSPELT = "NLB601" Warning "A Service has an annotation that no controller reads and whose name is nearly one that it reads."
+        "Rename it as the message says.",
+    LINT_UNKNOWN = "NLB602" Info "A Service has an annotation that is named as the controller's are, and none of that name is known."
+        "Look for the name in the controller's documentation; without a meaning, remove it.",
+    LINT_NOT_READ_YET = "NLB603" Warning "A Service has an annotation that the running version of the controller does not read yet."
+        "Upgrade the controller, or remove the annotation.",
+    LINT_REFUSED = "NLB604" Warning "A Service has a value for which it is refused as a whole."
+        "Correct the value: until then nothing of the Service is reconciled.",
+    LINT_MISREAD = "NLB605" Warning "A Service has a value that is accepted and means something else than it seems to."
+        "Write the value as the message says.",
+    LINT_DEPRECATED = "NLB606" Info "A Service uses a deprecated annotation, which still works."
+        "Use its successor for new Services.",
+    LINT_IN_VAIN = "NLB607" Warning "A Service has an annotation or field that has no effect beside what else is set."
+        "Remove it, or change what the message names, so that the Service does what it says.",
+    LINT_MISPLACED = "NLB608" Warning "A Service has an annotation of another controller or of another kind of object."
+        "Remove it, or use the annotation that this Service's controller reads.",
+    LINT_ADDRESSES = "NLB609" Warning "A Service's static addresses do not fit its subnets, scheme or address type."
+        "Give one address for each subnet, of the kind that the scheme takes.",
+    LINT_IPV6 = "NLB610" Warning "An IPv6 Service lacks what IPv6 needs: a dual-stack load balancer and ip targets."
+        "Set aws-load-balancer-ip-address-type to dualstack and use ip targets.",
+    LINT_FARGATE_INSTANCE = "NLB611" Warning "Pods on Fargate stand behind instance targets, which never reach them."
+        "Use ip targets.",
+    LINT_FARGATE_PUBLIC = "NLB612" Info "Pods on Fargate, which are in private subnets, stand behind an internet-facing load balancer."
+        "Make sure that public subnets exist for the load balancer.",
+    LINT_OTHER_CNI = "NLB613" Warning "A Service has ip targets, and the cluster does not run the VPC CNI."
+        "Use instance targets.",
+    LINT_SHARED_PORT = "NLB614" Warning "A Service has one port number with two protocols, and only one of them gets a listener."
+        "Enable TCP_UDP listeners, or give each protocol a port number of its own.",
+    LINT_NAME_TAKEN = "NLB615" Warning "Two Services give their load balancer the same name."
+        "Give each load balancer a name of its own; they overwrite each other until then.",
+    LINT_WINDOWS = "NLB616" Warning "More than 1,024 pods stand behind a Service with pods on Windows nodes."
+        "Split the Service.",
+    LINT_STYLE = "NLB617" Info "A Service's annotation works and could be written more clearly."
+        "Write it as the message says when the Service is edited anyway.",
+    LINT_AUTO_MODE = "NLB618" Warning "A Service of EKS Auto Mode has an annotation that Auto Mode does not support."
+        "Remove it, and use the setting that Auto Mode has for it.",
+    LINT_CLUSTER_IP = "NLB619" Warning "A Service of type ClusterIP has instance targets, which need a node port."
+        "Use ip targets, or the type LoadBalancer.",
     OWNED_BY_NOBODY = "NLB701" Warning "A Service asks for a load balancer and no controller owns it."
         "Add the annotation aws-load-balancer-nlb-target-type, or set spec.loadBalancerClass on a new Service.",
     IN_TREE_OWNED = "NLB702" Info "A Service is owned by the in-tree provider instead of the AWS Load Balancer Controller."
