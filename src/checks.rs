@@ -6,6 +6,7 @@ pub mod drift;
 pub(crate) mod fixtures;
 pub mod freshness;
 pub mod lint;
+pub mod headroom;
 pub mod model;
 pub mod quotas;
 pub mod security_groups;
@@ -60,6 +61,7 @@ pub static CHECKS: &[&Check] = &[
     &subnets::CHECK,
     &security_groups::CHECK,
     &quotas::CHECK,
+    &headroom::CHECK,
     &drift::CHECK,
     &lint::CHECK,
     &freshness::CHECK,

@@ -179,6 +179,17 @@ impl Config {
         if !(ratio > 0.0 && ratio <= 1.0) {
             return refuse("policy.quota_warning_ratio".into(), &ratio, "a ratio is more than 0 and at most 1");
         }
+        let cost = &self.policy.load_balancer_cost;
+        let at_least_one = [
+            ("policy.load_balancer_cost.zones", cost.zones),
+            ("policy.load_balancer_cost.target_groups", cost.target_groups),
+            ("policy.load_balancer_cost.addresses_per_zone", cost.addresses_per_zone),
+        ];
+        for (key, number) in at_least_one {
+            if number == Some(0) {
+                return refuse(key.into(), &0, "a load balancer has at least one");
+            }
+        }
         Ok(())
     }
 }
@@ -245,6 +256,8 @@ mod tests {
             ("aws:\n  requests_per_second: {s3: 1}\n", vec!["aws.requests_per_second.s3"]),
             ("policy:\n  quota_overrides: {nlbs: 5}\n", vec!["policy.quota_overrides.nlbs"]),
             ("policy:\n  quota_warning_ratio: 90\n", vec!["policy.quota_warning_ratio", "90"]),
+            ("policy:\n  load_balancer_cost: {zones: 0}\n", vec!["policy.load_balancer_cost.zones", "is 0"]),
+            ("policy:\n  load_balancer_cost: {enis: 3}\n", vec!["enis"]),
             ("policy:\n  max_staleness_seconds: 0\n", vec!["policy.max_staleness_seconds", "is 0"]),
             ("policy:\n  drift_hold_down_seconds: 18446744073709551615\n", vec!["policy.drift_hold_down_seconds", "a week"]),
             ("policy:\n  target_hold_down_seconds: 604801\n", vec!["policy.target_hold_down_seconds", "604801"]),

@@ -1,7 +1,7 @@
 //! How much of each quota is used, and which one stands in the way of the next load balancer?
 
 pub mod cost;
-mod usage;
+pub(super) mod usage;
 
 use std::sync::Arc;
 
@@ -40,8 +40,8 @@ static USAGE: FamilyDescription = FamilyDescription {
 };
 static LOAD_BALANCER_USAGE: FamilyDescription = FamilyDescription {
     name: "load_balancer_quota_usage",
-    help: "Used of a quota that holds for each load balancer (DescribeListeners, DescribeTargetHealth). A target in several target \
-           groups counts several times; with cross-zone load balancing it counts in every zone.",
+    help: "Used of a quota that holds for each load balancer (DescribeListeners, DescribeTargetHealth, DescribeListenerCertificates). \
+           A target in several target groups counts several times; with cross-zone load balancing it counts in every zone.",
     kind: FamilyKind::Gauge,
     labels: &["load_balancer", "quota"],
 };
@@ -109,7 +109,7 @@ pub(crate) fn fresh_since(now: Timestamp) -> Timestamp {
 
 fn run(context: &Context<'_>, report: &mut Report) {
     write_limits(context, report);
-    let one_more = OneMore::of(context.snapshot, &Roles::of_load_balancers(context.snapshot));
+    let one_more = OneMore::of(context, &Roles::of_load_balancers(context.snapshot));
     for usage in shared_usage(context) {
         report.family(&USAGE).sample([usage.quota.into()], usage.used);
         judge(context, [&usage], &one_more, || Subject::Quota(usage.quota), report);
@@ -174,7 +174,10 @@ fn manner(quota: &str) -> Manner {
         | "targets_per_network_load_balancer"
         | "targets_per_availability_zone_per_network_load_balancer"
         | "targets_per_target_group" => Manner::Pages,
-        "listeners_per_network_load_balancer" | "security_groups" | "network_interfaces_per_availability_zone" => Manner::Warns,
+        "listeners_per_network_load_balancer"
+        | "certificates_per_network_load_balancer"
+        | "security_groups"
+        | "network_interfaces_per_availability_zone" => Manner::Warns,
         // Elastic IPs: most accounts have as many as they may have, all in use. Security groups of an interface: one
         // more load balancer brings its own. Subnets, route tables, routes: no load balancer adds one.
         _ => Manner::Silent,
@@ -196,7 +199,7 @@ fn judge<'a>(
         let Some(kind) = verdict(usage, limit.value, need, context.policy.quota_warning_ratio) else { continue };
         let left = limit.value - usage.used;
         if worst.as_ref().is_none_or(|(known, least, _)| (kind.severity, -left) > (known.severity, -least)) {
-            worst = Some((kind, left, sentence(&subject(), usage, limit.value, need)));
+            worst = Some((kind, left, sentence(&subject(), usage, limit.value, one_more)));
         }
     }
     if let Some((kind, _, message)) = worst {
@@ -222,10 +225,14 @@ fn verdict(usage: &Usage, limit: f64, need: u64, warning_ratio: f64) -> Option<&
     }
 }
 
-fn sentence(subject: &Subject, usage: &Usage, limit: f64, need: u64) -> String {
+fn sentence(subject: &Subject, usage: &Usage, limit: f64, one_more: &OneMore) -> String {
     let Usage { quota, used, .. } = usage;
     match subject {
-        Subject::Quota(_) => format!("{used} of {limit} {quota} are used, and one more load balancer needs {need}"),
+        Subject::Quota(_) => {
+            let need = one_more.need(quota);
+            let basis = one_more.basis(quota).map(|basis| format!(" ({basis})")).unwrap_or_default();
+            format!("{used} of {limit} {quota} are used, and one more load balancer needs {need}{basis}")
+        }
         _ => format!("{subject} uses {used} of {limit} {quota}"),
     }
 }

@@ -10,10 +10,10 @@ use jiff::SignedDuration;
 
 use super::catalogue::{RULES_BEYOND_LIMIT, RULES_EXHAUSTED, RULES_NEARLY_EXHAUSTED, UNKNOWN_PREFIX_LIST_WEIGHT};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
+use super::quotas::cost::OneMore;
 use super::quotas::{Limit, fresh_since};
 use super::{Check, Context};
 use crate::config::policy::SecurityGroupScope;
-use crate::controller::security_groups::cost::RuleCost;
 use crate::controller::security_groups::{Role, Roles};
 use crate::inventory::aws::{IpFamily, SecurityGroup};
 use crate::inventory::ids::{PrefixListId, SecurityGroupId};
@@ -58,14 +58,12 @@ fn run(context: &Context<'_>, report: &mut Report) {
     let Some(groups) = context.snapshot.parts.security_groups.get() else { return };
     let judge = Judge {
         limit: Limit::of(context, QUOTA),
-        cost: RuleCost::of_one_more(context.snapshot, &roles),
+        one_more: OneMore::of(context, &roles),
         restarted: has_restarted(context),
         fresh: context.snapshot.parts.security_groups.fresh_since(fresh_since(context.now)).is_some(),
         warning_ratio: context.policy.quota_warning_ratio,
     };
-    // A list that could not be had leaves a lower bound; one that was not asked for yet leaves nothing known.
-    let lists = &context.snapshot.parts.prefix_lists;
-    let lists_to_come = lists.complete().is_none() && lists.failure.is_none();
+    let lists_to_come = lists_to_come(context);
     for group in groups.values().filter(|group| is_counted(context, &roles, group)) {
         let inbound = count(context, &group.inbound);
         let outbound = count(context, &group.outbound);
@@ -81,7 +79,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
 }
 
 /// Rules are known for groups of the cluster's VPC only.
-fn is_counted(context: &Context<'_>, roles: &Roles, group: &SecurityGroup) -> bool {
+pub(super) fn is_counted(context: &Context<'_>, roles: &Roles, group: &SecurityGroup) -> bool {
     let in_vpc = context.snapshot.parts.scope.vpc_id.as_ref().is_some_and(|vpc| *vpc == group.vpc_id);
     in_vpc && (roles.any(&group.id) || context.policy.security_groups == SecurityGroupScope::Vpc)
 }
@@ -89,6 +87,18 @@ fn is_counted(context: &Context<'_>, roles: &Roles, group: &SecurityGroup) -> bo
 fn count<'a>(context: &Context<'a>, rules: &'a [crate::inventory::aws::Rule]) -> RuleCount {
     let lists = context.snapshot.parts.prefix_lists.get();
     RuleCount::of(rules, |id: &PrefixListId| lists.and_then(|lists| lists.get(id)).map(|list| &**list))
+}
+
+/// A list that could not be had leaves a lower bound; one that was not asked for yet leaves nothing known.
+fn lists_to_come(context: &Context<'_>) -> bool {
+    let lists = &context.snapshot.parts.prefix_lists;
+    lists.complete().is_none() && lists.failure.is_none()
+}
+
+/// The inbound rules of a group; `None` while the size of a prefix list is still being asked for.
+pub(super) fn count_inbound(context: &Context<'_>, group: &SecurityGroup) -> Option<RuleCount> {
+    let inbound = count(context, &group.inbound);
+    (inbound.unknown.is_empty() || !lists_to_come(context)).then_some(inbound)
 }
 
 fn write_roles(roles: &Roles, report: &mut Report) {
@@ -111,7 +121,7 @@ fn write_counts(group: &SecurityGroup, inbound: &RuleCount, outbound: &RuleCount
 
 struct Judge {
     limit: Option<Limit>,
-    cost: Option<RuleCost>,
+    one_more: OneMore,
     fresh: bool,
     /// The controller started lately: its rules pile up until it has seen every binding, and then become fewer again.
     restarted: bool,
@@ -157,7 +167,7 @@ impl Judge {
         // Beyond the limit the count or the limit is wrong, and nothing follows from it.
         let families = IpFamily::ALL.iter().filter(|family| inbound.family(**family) as f64 <= limit);
         let room: BTreeMap<_, _> = families.map(|family| (*family, limit - inbound.family(*family) as f64)).collect();
-        let needs = |family: &IpFamily| self.cost.map_or(0, |cost| cost.reserve(*family)) as f64;
+        let needs = |family: &IpFamily| self.one_more.rules.map_or(0, |cost| cost.reserve(*family)) as f64;
         let tightest = |filter: &dyn Fn(&IpFamily, f64) -> bool| {
             room.iter()
                 .filter(|(family, left)| filter(family, **left))
@@ -167,7 +177,8 @@ impl Judge {
         let sentence = |family: IpFamily| {
             let used = inbound.family(family);
             let need = needs(&family);
-            let more = if need > 0.0 { format!(", and one more load balancer needs {need} free") } else { String::new() };
+            let basis = self.one_more.basis(QUOTA).map(|basis| format!(" ({basis})")).unwrap_or_default();
+            let more = if need > 0.0 { format!(", and one more load balancer needs {need} free{basis}") } else { String::new() };
             format!("{} uses {used} of {limit} inbound rules in {family}{more}", named(group))
         };
         let subject = Subject::SecurityGroup(group.id.clone());

@@ -123,6 +123,9 @@ pub static CHECK: Check = Check {
 /// The version that EKS recommends at least.
 const RECOMMENDED: Version = Version::new(2, 7, 2);
 
+/// The oldest version whose rules are modelled as a whole. Of older ones only the choice of subnets is.
+const MODELLED: Version = Version::new(2, 4, 0);
+
 /// How long after its last renewal a Lease still shows a living controller. Leaders renew every few seconds.
 const LEASE_ALIVE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -315,7 +318,9 @@ fn controller(context: &Context<'_>, report: &mut Report) {
     }
     for deployment in deployments.into_iter().flat_map(|list| list.values()) {
         if let Some(version) = deployment.version.filter(|version| *version < RECOMMENDED) {
-            let message = format!("Deployment {} runs {version}; {RECOMMENDED} or newer is recommended.", deployment.name);
+            let modelled = if version < MODELLED { "; what it does differs from what this program judges by" } else { "" };
+            let message =
+                format!("Deployment {} runs {version}; {RECOMMENDED} or newer is recommended{modelled}.", deployment.name);
             report.find(&OLD_CONTROLLER, Subject::Cluster, None, message);
         }
     }

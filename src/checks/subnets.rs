@@ -1,6 +1,6 @@
 //! Is there a subnet for the next load balancer, in which zones, and how long will its addresses last?
 
-mod demand;
+pub(crate) mod demand;
 
 use std::collections::BTreeMap;
 

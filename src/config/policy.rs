@@ -27,6 +27,23 @@ pub enum SecurityGroupScope {
     Vpc,
 }
 
+/// What one more load balancer is taken to use up, where a number is given; where none is, the median load balancer of the
+/// cluster tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadBalancerCost {
+    /// Zones, and with them network interfaces.
+    pub zones: Option<u64>,
+    /// Target groups.
+    pub target_groups: Option<u64>,
+    /// Free IPv4 addresses that it keeps in each of its subnets.
+    pub addresses_per_zone: Option<u64>,
+    /// Elastic IPs of the account's own, for an internet-facing one.
+    pub elastic_ips: Option<u64>,
+    /// Inbound rules on each endpoint security group, in the modes where the controller adds rules.
+    pub security_group_rules: Option<u64>,
+}
+
 /// The thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +64,8 @@ pub struct Policy {
     pub quota_overrides: BTreeMap<String, f64>,
     /// Share of a limit from which on a quota is nearly used up.
     pub quota_warning_ratio: f64,
+    /// What one more load balancer is taken to use up.
+    pub load_balancer_cost: LoadBalancerCost,
 }
 
 impl Default for Policy {
@@ -60,6 +79,7 @@ impl Default for Policy {
             target_hold_down_seconds: 180,
             quota_overrides: BTreeMap::new(),
             quota_warning_ratio: 0.9,
+            load_balancer_cost: LoadBalancerCost::default(),
         }
     }
 }

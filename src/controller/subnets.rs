@@ -3,6 +3,8 @@
 //! Used by the controller only where neither a `subnets` annotation nor an existing load balancer of the same scheme
 //! settles it. Free addresses decide whether a subnet may be used, never which one is preferred.
 
+pub mod placement;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -98,8 +100,19 @@ pub enum ClusterTag {
     Ignored,
     /// Subnets with other clusters' tags only are refused.
     ForeignRefused,
-    /// This cluster's tag must be there (up to 2.1.1).
+    /// This cluster's tag must be there with the value `owned` or `shared` (up to 2.1.1).
     Required,
+}
+
+/// When an existing load balancer keeps its subnets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// Never: each reconcile discovers anew (before 2.3.0).
+    Never,
+    /// Always (before 2.9.0).
+    Always,
+    /// While its scheme is the one wanted.
+    SameScheme,
 }
 
 /// The rules that differ between versions and settings of the controller.
@@ -113,12 +126,25 @@ pub struct Rules {
     pub reachability: bool,
     /// Dual-stack load balancers need an IPv6 block in each subnet (since 3.5.0).
     pub ipv6_cidr: bool,
+    /// All subnets must be of one kind of zone (since 2.2.0).
+    pub locales: bool,
+    /// Free addresses do not matter to internal load balancers with `private-ipv4-addresses` (2.3.0 to 2.12).
+    pub fixed_addresses_exempt: bool,
+    /// When an existing load balancer keeps its subnets.
+    pub reuse: Reuse,
 }
 
 impl Rules {
     /// Those of the newest version with its default gates.
-    pub const NEWEST: Self =
-        Self { cluster_tag: ClusterTag::ForeignRefused, free_addresses: true, reachability: true, ipv6_cidr: true };
+    pub const NEWEST: Self = Self {
+        cluster_tag: ClusterTag::ForeignRefused,
+        free_addresses: true,
+        reachability: true,
+        ipv6_cidr: true,
+        locales: true,
+        fixed_addresses_exempt: false,
+        reuse: Reuse::SameScheme,
+    };
 
     /// Those of a controller; an unknown version counts as the newest.
     pub fn of(controller: &ControllerDeployment) -> Self {
@@ -135,6 +161,15 @@ impl Rules {
             free_addresses: since(Version::new(2, 3, 0)),
             reachability: since(Version::new(2, 13, 0)) && controller.gate("SubnetDiscoveryByReachability", true),
             ipv6_cidr: since(Version::new(3, 5, 0)),
+            locales: since(Version::new(2, 2, 0)),
+            fixed_addresses_exempt: !since(Version::new(2, 13, 0)),
+            reuse: if since(Version::new(2, 9, 0)) {
+                Reuse::SameScheme
+            } else if since(Version::new(2, 3, 0)) {
+                Reuse::Always
+            } else {
+                Reuse::Never
+            },
         }
     }
 }
@@ -192,6 +227,12 @@ pub enum Refusal {
     MixedLocales(BTreeSet<Locale>),
     /// The controller does not know this zone's kind.
     UnknownLocale(ZoneName),
+    /// A subnet that the Service names, or that the load balancer has, is not in the VPC.
+    NotFound(SubnetId),
+    /// Several of the subnets that the Service names are in this zone.
+    SameZone(ZoneName),
+    /// A subnet that the Service names, or that the load balancer has, lacks the IPv6 block that a dual-stack one needs.
+    NoIpv6Cidr(SubnetId),
 }
 
 impl fmt::Display for Refusal {
@@ -213,6 +254,9 @@ impl fmt::Display for Refusal {
                 write!(f, "the chosen subnets are in zones of different kinds ({})", locales.join(", "))
             }
             Self::UnknownLocale(zone) => write!(f, "the kind of zone {zone} is not known to the controller"),
+            Self::NotFound(subnet) => write!(f, "{subnet} is not a subnet of the VPC"),
+            Self::SameZone(zone) => write!(f, "several of the named subnets are in zone {zone}"),
+            Self::NoIpv6Cidr(subnet) => write!(f, "{subnet} has no IPv6 block"),
         }
     }
 }
@@ -255,6 +299,12 @@ fn has_cluster_tag(subnet: &Subnet, cluster: &str) -> bool {
     subnet.tags.keys().any(|key| key.strip_prefix("kubernetes.io/cluster/") == Some(cluster))
 }
 
+/// Up to 2.1.1 the tag's value counted too.
+fn is_tagged_as_before_2_1_2(subnet: &Subnet, cluster: &str) -> bool {
+    let of_cluster = |key: &str| key.strip_prefix("kubernetes.io/cluster/") == Some(cluster);
+    subnet.tags.iter().any(|(key, value)| of_cluster(key) && matches!(&**value, "owned" | "shared"))
+}
+
 /// Whether a subnet is tagged for other clusters only. The controller compares without the trailing slash, so that any key
 /// beginning with `kubernetes.io/cluster` counts.
 pub fn is_foreign(subnet: &Subnet, cluster: &str) -> bool {
@@ -292,7 +342,7 @@ pub fn discover(network: &Network<'_>, rules: Rules, scheme: Scheme, dualstack: 
         verdicts.extend(ranked.map(|subnet| (subnet.id.clone(), Verdict::Outranked)));
     }
     winners.sort_by_key(|subnet| &subnet.id);
-    let (choice, verdict) = settle_locales(network, &winners);
+    let (choice, verdict) = settle_locales(network, rules, &winners);
     if let Some(verdict) = verdict {
         verdicts.extend(winners.iter().map(|subnet| (subnet.id.clone(), verdict)));
     }
@@ -333,7 +383,7 @@ fn candidates<'a>(network: &Network<'a>, rules: Rules, scheme: Scheme) -> Option
 fn refuse(subnet: &Subnet, cluster: &str, rules: Rules, dualstack: bool) -> Option<Verdict> {
     match rules.cluster_tag {
         ClusterTag::ForeignRefused if is_foreign(subnet, cluster) => return Some(Verdict::ForeignCluster),
-        ClusterTag::Required if !has_cluster_tag(subnet, cluster) => return Some(Verdict::NoClusterTag),
+        ClusterTag::Required if !is_tagged_as_before_2_1_2(subnet, cluster) => return Some(Verdict::NoClusterTag),
         _ => {}
     }
     // AWS counts 0 for an IPv6-only subnet, and the controller takes that number as it is.
@@ -344,9 +394,9 @@ fn refuse(subnet: &Subnet, cluster: &str, rules: Rules, dualstack: bool) -> Opti
 }
 
 /// All chosen subnets must be of one kind of zone. The verdict is theirs; `None` while unknown.
-fn settle_locales(network: &Network<'_>, winners: &[&Subnet]) -> (Choice, Option<Verdict>) {
+fn settle_locales(network: &Network<'_>, rules: Rules, winners: &[&Subnet]) -> (Choice, Option<Verdict>) {
     let mut locales = BTreeSet::new();
-    for subnet in winners {
+    for subnet in winners.iter().filter(|_| rules.locales) {
         let locale = if subnet.on_outpost {
             Some(Locale::Outpost)
         } else {
@@ -371,3 +421,5 @@ fn settle_locales(network: &Network<'_>, winners: &[&Subnet]) -> (Choice, Option
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth_table;

@@ -1,7 +1,11 @@
-//! What does one more load balancer use up? As much as the median one this cluster has.
+//! What does one more load balancer use up? As much as the median one this cluster has, unless the policy says otherwise.
 
+use super::super::Context;
+use super::super::security_groups::QUOTA as RULES;
+use crate::config::policy::LoadBalancerCost;
 use crate::controller::security_groups::Roles;
 use crate::controller::security_groups::cost::{Mode, RuleCost, median};
+use crate::inventory::aws::Scheme;
 use crate::inventory::snapshot::{ClusterLoadBalancer, Controller, Snapshot};
 
 /// What the next load balancer would use up.
@@ -11,33 +15,45 @@ pub struct OneMore {
     pub zones: u64,
     /// Target groups.
     pub target_groups: u64,
-    /// Elastic IPs of the account's own; those that AWS brings along do not count.
+    /// Free IPv4 addresses that it keeps in each of its subnets.
+    pub addresses_per_zone: u64,
+    /// Elastic IPs of the account's own, for an internet-facing one; those that AWS brings along do not count.
     pub elastic_ips: u64,
     /// Security groups the controller would make for it.
     pub security_groups: u64,
     /// Inbound rules on each endpoint group; `None` where nothing tells how it would reach its targets.
     pub rules: Option<RuleCost>,
+    configured: LoadBalancerCost,
+    has_median: bool,
 }
 
 impl OneMore {
     /// Of this cluster; the least there is, where it has none.
-    pub fn of(snapshot: &Snapshot, roles: &Roles) -> Self {
+    pub fn of(context: &Context<'_>, roles: &Roles) -> Self {
+        let snapshot = context.snapshot;
+        let configured = context.policy.load_balancer_cost;
         // What a user made by hand and bound does not show what the controller will make.
         let made = || snapshot.load_balancers.values().filter(|it| it.controller != Controller::None);
         let typical = |count: fn(&ClusterLoadBalancer) -> usize| median(made().map(|it| count(it) as u64)).unwrap_or(0);
-        let rules = RuleCost::of_one_more(snapshot, roles);
+        let mut rules = RuleCost::of_one_more(snapshot, roles);
+        if let (Some(rules), Some(number)) = (&mut rules, configured.security_group_rules) {
+            *rules = rules.with_rules(number);
+        }
+        let internet_facing = made().filter(|it| it.load_balancer.scheme == Scheme::InternetFacing);
+        let elastic_ips = median(internet_facing.map(own_addresses));
+        let kept = median(made().filter_map(|it| kept_addresses(snapshot, it)));
         Self {
-            zones: typical(|it| it.load_balancer.zones.len()).max(1),
-            target_groups: typical(|it| it.target_groups.len()).max(1),
-            elastic_ips: typical(|it| {
-                let addresses = it.load_balancer.zones.iter().flat_map(|zone| &zone.addresses);
-                addresses.filter(|address| address.allocation_id.is_some()).count()
-            }),
+            zones: configured.zones.unwrap_or_else(|| typical(|it| it.load_balancer.zones.len())).max(1),
+            target_groups: configured.target_groups.unwrap_or_else(|| typical(|it| it.target_groups.len())).max(1),
+            addresses_per_zone: configured.addresses_per_zone.or(kept).unwrap_or(1).max(1),
+            elastic_ips: configured.elastic_ips.or(elastic_ips).unwrap_or(0),
             security_groups: match rules.map(|cost| cost.mode) {
                 Some(Mode::SharedGroup | Mode::OwnGroup) => 1,
                 _ => 0,
             },
             rules,
+            configured,
+            has_median: made().next().is_some(),
         }
     }
 
@@ -54,4 +70,36 @@ impl OneMore {
             _ => 1,
         }
     }
+
+    /// Where the number of `need` comes from; `None` where it is the same for every load balancer.
+    pub fn basis(&self, quota: &str) -> Option<&'static str> {
+        let adds_no_rules = self.rules.is_none_or(|cost| cost.ipv4 == 0 && cost.ipv6 == 0);
+        let configured = match quota {
+            RULES if adds_no_rules => return None,
+            RULES => self.configured.security_group_rules,
+            "target_groups" => self.configured.target_groups,
+            "network_load_balancer_enis_per_vpc" => self.configured.zones,
+            "elastic_ips" => self.configured.elastic_ips,
+            _ => return None,
+        };
+        Some(match configured {
+            Some(_) => "as policy.load_balancer_cost says",
+            None if self.has_median => "as the median one of this cluster does",
+            None => "the least there is",
+        })
+    }
+}
+
+/// Elastic IPs of the account's own that a load balancer holds.
+fn own_addresses(load_balancer: &ClusterLoadBalancer) -> u64 {
+    let addresses = load_balancer.load_balancer.zones.iter().flat_map(|zone| &zone.addresses);
+    addresses.filter(|address| address.allocation_id.is_some()).count() as u64
+}
+
+/// Addresses that a load balancer keeps in each subnet: its interface's own, and those of its attribute
+/// `secondary_ips.auto_assigned.per_subnet`. `None` while its attributes are unknown.
+fn kept_addresses(snapshot: &Snapshot, load_balancer: &ClusterLoadBalancer) -> Option<u64> {
+    let attributes = snapshot.parts.load_balancer_attributes.get(&load_balancer.load_balancer.id)?.get()?;
+    let secondary = attributes.get("secondary_ips.auto_assigned.per_subnet").map_or(Ok(0), |value| value.parse::<u64>());
+    Some(1 + secondary.ok()?)
 }

@@ -366,3 +366,72 @@ fn a_load_balancer_is_found_once_for_what_is_worst() {
     assert_eq!(said.findings(), [("NLB401", "load balancer net/web/1".to_owned())]);
     assert!(said.messages()[0].ends_with(TARGETS_ZONE), "{said:?}");
 }
+
+const CERTIFICATES: &str = "certificates_per_network_load_balancer";
+
+/// `web` with two TLS listeners and a plain one; the certificates beside the default of each, where they are known.
+fn with_certificates(known: [Option<&[&str]>; 2]) -> World {
+    let mut world = World::healthy();
+    let mut listeners = vec![listener(80)];
+    for (n, (port, more)) in [443, 8443].into_iter().zip(known).enumerate() {
+        let mut tls = listener(port);
+        tls.protocol = "TLS".into();
+        tls.certificate_arn = Some(format!("default-{n}").into());
+        if let Some(more) = more {
+            let set = more.iter().map(|it| Arc::from(*it)).collect();
+            Arc::make_mut(&mut world.parts.listener_certificates).insert(tls.arn.clone(), Part::fetched(set, now()));
+        }
+        listeners.push(tls);
+    }
+    Arc::make_mut(&mut world.parts.listeners).insert(load_balancer_id("web"), Part::fetched(listeners, now()));
+    world
+}
+
+#[test]
+fn certificates_are_counted_once_each_where_those_of_all_tls_listeners_are_known() {
+    let used = |known| lb_usage(&with_certificates(known), CERTIFICATES);
+    assert_eq!(used([Some(&["a", "b"]), Some(&["b", "c"])]), Some(5.0), "a, b, c and two default ones");
+    assert_eq!(used([Some(&[]), Some(&[])]), Some(2.0));
+    // Since 3.4.1 the default certificate stands among the others too (T11).
+    assert_eq!(used([Some(&["a", "default-0"]), Some(&["default-1"])]), Some(3.0));
+    assert_eq!(used([Some(&["a", "b"]), None]), None);
+    assert_eq!(lb_usage(&World::healthy(), CERTIFICATES), None, "no TLS listener");
+}
+
+#[test]
+fn certificates_warn_and_never_page() {
+    for (limit, codes) in
+        [(6.0, vec![]), (5.0, vec!["NLB402"]), (4.0, vec!["NLB402"]), (3.0, vec!["NLB402"]), (2.0, vec!["NLB404"])]
+    {
+        let mut world = with_certificates([Some(&["a"]), Some(&[])]);
+        world.set_quota(CERTIFICATES, limit, QuotaOrigin::Applied);
+        assert_eq!(world.run(&CHECK).codes(), codes, "3 of {limit}");
+    }
+}
+
+#[test]
+fn the_warning_comes_at_two_load_balancers_or_a_tenth_whichever_is_more() {
+    // Three interfaces each: six are two load balancers, and a tenth of the limit is more from 70 on.
+    for (limit, used, warns) in [
+        (40, 34, true),
+        (40, 33, false),
+        (70, 63, true),
+        (70, 62, false),
+        (60, 54, true),
+        (60, 53, false),
+        (100, 90, true),
+        (100, 89, false),
+    ] {
+        let mut world = World::healthy();
+        edit(&mut world.parts.network_interfaces, |all| {
+            for n in 3..used {
+                let mut eni = super::super::security_groups::fixtures::interface(&format!("eni-more-{n}"), &[]);
+                (eni.of_network_load_balancer, eni.zone) = (true, format!("z{n}").as_str().into());
+                all.insert(eni.id.clone(), Arc::new(eni));
+            }
+        });
+        world.set_quota("network_load_balancer_enis_per_vpc", f64::from(limit), QuotaOrigin::Applied);
+        let codes = if warns { vec!["NLB402"] } else { vec![] };
+        assert_eq!(world.run(&CHECK).codes(), codes, "{used} of {limit}");
+    }
+}

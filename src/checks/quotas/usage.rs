@@ -1,27 +1,27 @@
 //! How much of each quota is in use? Counted from complete lists only: of an incomplete one, nothing follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Context;
 use super::fresh_since;
-use crate::inventory::aws::{Target, TargetState, TargetType};
+use crate::inventory::aws::{Listener, Target, TargetState, TargetType};
 use crate::inventory::ids::TargetGroupId;
 use crate::inventory::parts::{List, Parts, source};
 use crate::inventory::snapshot::{ClusterLoadBalancer, ClusterTargetGroup, Snapshot};
 
 /// The use of one quota by one object.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Usage {
+pub(in crate::checks) struct Usage {
     /// The quota's name.
-    pub(super) quota: &'static str,
+    pub(in crate::checks) quota: &'static str,
     /// How much of it is used.
-    pub(super) used: f64,
+    pub(in crate::checks) used: f64,
     /// The lists it was counted from are new enough to page on.
-    pub(super) fresh: bool,
+    pub(in crate::checks) fresh: bool,
 }
 
 /// The use of quotas that hold for the Region or the VPC, or for each of its parts: then that of the fullest.
-pub(super) fn shared_usage(context: &Context<'_>) -> Vec<Usage> {
+pub(in crate::checks) fn shared_usage(context: &Context<'_>) -> Vec<Usage> {
     let parts = &context.snapshot.parts;
     let mut usages = Vec::new();
     let mut add = |quota, used: Option<(usize, bool)>| {
@@ -105,6 +105,7 @@ pub(super) fn load_balancer_usage(context: &Context<'_>, load_balancer: &Cluster
     let mut add = |quota, used: Option<f64>, fresh| usages.extend(used.map(|used| Usage { quota, used, fresh }));
     let listeners = snapshot.parts.listeners.get(&load_balancer.load_balancer.id).and_then(|listeners| listeners.complete());
     add("listeners_per_network_load_balancer", listeners.map(|listeners| listeners.len() as f64), true);
+    add("certificates_per_network_load_balancer", listeners.and_then(|listeners| certificates(context, listeners)), true);
     // Which groups it has is read from their list: while that is incomplete, no sum over them is known.
     if snapshot.parts.target_groups.complete().is_some() {
         let groups: Vec<_> = load_balancer.target_groups.iter().filter_map(|id| snapshot.target_groups.get(id)).collect();
@@ -115,6 +116,17 @@ pub(super) fn load_balancer_usage(context: &Context<'_>, load_balancer: &Cluster
         add("targets_per_availability_zone_per_network_load_balancer", fullest, fresh);
     }
     usages
+}
+
+/// Distinct certificates of all TLS listeners, the default ones included; `None` while those of one of them are unknown, and
+/// for a load balancer without such a listener.
+fn certificates(context: &Context<'_>, listeners: &[Listener]) -> Option<f64> {
+    let mut all = BTreeSet::new();
+    for listener in listeners.iter().filter(|listener| &*listener.protocol == "TLS") {
+        all.extend(context.snapshot.parts.listener_certificates.get(&listener.arn)?.complete()?);
+        all.insert(listener.certificate_arn.as_ref()?);
+    }
+    (!all.is_empty()).then_some(all.len() as f64)
 }
 
 fn is_fresh(context: &Context<'_>, group: &TargetGroupId) -> bool {

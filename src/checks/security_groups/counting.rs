@@ -84,6 +84,9 @@ fn size(list: &PrefixList) -> Option<u32> {
 }
 
 #[cfg(test)]
+mod truth_table;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::inventory::ids::SecurityGroupId;

@@ -176,6 +176,11 @@ fn a_controller_before_2_7_2_is_found_s1() {
     let with = |version: &str| World::of(&web()).with(|world| world.controllers(&[deployment(version)]));
     assert_eq!(judge(&with("v2.7.1")).codes(), ["NLB711"]);
     assert_eq!(judge(&with("v2.7.2")).codes(), [""; 0]);
+    for (version, differs) in [("v2.4.0", false), ("v2.3.1", true), ("v2.1.1", true)] {
+        let said = judge(&with(version));
+        assert_eq!(said.codes(), ["NLB711"], "{version}");
+        assert_eq!(said.findings(&OLD_CONTROLLER)[0].contains("differs from what this program judges by"), differs, "{version}");
+    }
     let digest = judge(&with("sha256:0123"));
     assert_eq!(digest.codes(), [""; 0], "an unknown version is not an old one");
     assert_eq!(digest.family("controller_info"), ["aws-load-balancer-controller, 1"]);

@@ -14,7 +14,7 @@ use crate::inventory::snapshot::{Controller, Snapshot};
 /// Schemes in use, each with whether dual-stack load balancers of it are: those of Services that the controller owns and
 /// that do not name their subnets. Gateways and Ingresses can name theirs where this program does not look, so they prove
 /// nothing; the in-tree provider and Auto Mode discover by rules of their own.
-pub(super) fn demand(snapshot: &Snapshot) -> BTreeSet<(Scheme, bool)> {
+pub(crate) fn demand(snapshot: &Snapshot) -> BTreeSet<(Scheme, bool)> {
     let parts = &snapshot.parts;
     // One that runs where it is not recognised shows by what it made.
     let none_installed = parts.controllers.complete().is_some_and(|controllers| controllers.is_empty())

@@ -60,6 +60,13 @@ impl RuleCost {
         }
     }
 
+    /// The same mode with another number of rules, in the families in which it writes any.
+    pub fn with_rules(self, number: u64) -> Self {
+        let writes = |family| self.reserve(family) > 0;
+        let of = |family| if writes(family) { number } else { 0 };
+        Self { mode: self.mode, ipv4: of(IpFamily::Ipv4), ipv6: of(IpFamily::Ipv6) }
+    }
+
     /// The cost of one more load balancer of this cluster; `None` where nothing tells in which mode it would be.
     pub fn of_one_more(snapshot: &Snapshot, roles: &Roles) -> Option<Self> {
         let existing: Vec<_> = snapshot
@@ -265,15 +272,17 @@ fn range_rules(shape: &Shape, family: IpFamily) -> u64 {
     traffic + health_on_traffic_port + health_ports.len() as u64 * shape.subnets
 }
 
-/// The in-tree provider's: client ranges and subnets for each port, in IPv4 only.
+/// The in-tree provider's: client ranges for each port, and subnets for each port that is probed, in IPv4 only. One datagram
+/// port makes the client rules of all ports datagram ones, and then none of them lets health checks in.
 fn in_tree_rules(shape: &Shape) -> u64 {
     let only_everywhere = shape.ranges.is_empty() || (shape.ranges.len() == 1 && shape.ranges[0].prefix_len() == 0);
+    let clients_are_datagrams = shape.groups.iter().any(GroupShape::is_datagram);
+    let probed_with_traffic = only_everywhere && !clients_are_datagrams;
     let clients = if shape.ranges.is_empty() { 1 } else { shape.ranges.len() as u64 };
-    let of_group = |group: &GroupShape| {
-        let probed_with_traffic = only_everywhere && !group.is_datagram() && group.health_port.is_none();
-        clients + if probed_with_traffic { 0 } else { shape.subnets }
-    };
-    shape.groups.iter().map(of_group).sum()
+    let traffic_ports = shape.groups.iter().filter(|group| group.health_port.is_none() && !probed_with_traffic).count() as u64;
+    // One port for all groups of the Service: identical rules are one.
+    let health_ports: BTreeSet<_> = shape.groups.iter().filter_map(|group| group.health_port.as_ref()).collect();
+    shape.groups.len() as u64 * clients + (traffic_ports + health_ports.len() as u64) * shape.subnets
 }
 
 /// The spec's ranges, else the annotation's; what does not parse is left out.
@@ -292,97 +301,6 @@ fn service_of<'a>(snapshot: &'a Snapshot, load_balancer: &ClusterLoadBalancer) -
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group(protocol: &str, target_type: TargetType) -> GroupShape {
-        let preserves_client_ip = target_type == TargetType::Instance;
-        GroupShape { protocol: protocol.into(), family: IpFamily::Ipv4, preserves_client_ip, health_port: None }
-    }
-
-    /// Two ports in three zones, open to all.
-    fn shape(protocol: &str, target_type: TargetType) -> Shape {
-        let groups = vec![group(protocol, target_type), group(protocol, target_type)];
-        Shape { subnets: 3, ranges: Vec::new(), default_ipv4: 1, default_ipv6: 1, groups }
-    }
-
-    fn ranged(mut shape: Shape, ranges: &[&str]) -> Shape {
-        shape.ranges = ranges.iter().map(|range| range.parse().unwrap()).collect();
-        shape
-    }
-
-    fn local(mut shape: Shape) -> Shape {
-        shape.groups.iter_mut().for_each(|group| group.health_port = Some("32001".into()));
-        shape
-    }
-
-    fn ipv4(mode: Mode, shape: &Shape) -> u64 {
-        cost_of(mode, shape).ipv4
-    }
-
-    const TWO: &[&str] = &["10.0.0.0/8", "192.168.0.0/16"];
-
-    #[test]
-    fn without_groups_the_costs_are_those_of_the_controllers_rules() {
-        let instance = || shape("TCP", TargetType::Instance);
-        assert_eq!(ipv4(Mode::Ranges, &instance()), 2, "P");
-        assert_eq!(ipv4(Mode::Ranges, &local(instance())), 2 + 3, "P + S: one health port for the Service");
-        assert_eq!(ipv4(Mode::Ranges, &ranged(instance(), TWO)), 2 * (2 + 3), "P x (C + S)");
-        assert_eq!(
-            ipv4(Mode::Ranges, &ranged(instance(), &["10.0.0.0/8", "0.0.0.0/0"])),
-            2 * 2,
-            "everywhere includes the subnets"
-        );
-        let internal = Shape { default_ipv4: 2, ..instance() };
-        assert_eq!(ipv4(Mode::Ranges, &internal), 2 * 2, "P x blocks of the VPC");
-        assert_eq!(ipv4(Mode::Ranges, &local(internal)), 2 * 2 + 3);
-        let ip = shape("TCP", TargetType::Ip);
-        assert_eq!(ipv4(Mode::Ranges, &ip), 2 * 3, "P x S");
-        assert_eq!(ipv4(Mode::Ranges, &ranged(ip, TWO)), 2 * 3, "clients do not reach the pods themselves");
-        assert_eq!(ipv4(Mode::Ranges, &shape("UDP", TargetType::Ip)), 2 * (1 + 3), "P x (C + S)");
-        let both = shape("TCP_UDP", TargetType::Instance);
-        assert_eq!(ipv4(Mode::Ranges, &both), 2 * 2, "P x 2C");
-        assert_eq!(ipv4(Mode::Ranges, &ranged(both, TWO)), 2 * 2 * 2 + 2 * 3, "P x 2C + P x S");
-    }
-
-    #[test]
-    fn families_are_counted_apart() {
-        let mut six = shape("TCP", TargetType::Instance);
-        six.groups.iter_mut().for_each(|group| group.family = IpFamily::Ipv6);
-        let cost = cost_of(Mode::Ranges, &six);
-        assert_eq!((cost.ipv4, cost.ipv6), (0, 2));
-        assert_eq!((cost.reserve(IpFamily::Ipv4), cost.reserve(IpFamily::Ipv6)), (0, 2));
-        let cost = cost_of(Mode::Ranges, &ranged(shape("TCP", TargetType::Instance), &["10.0.0.0/8", "2001:db8::/32"]));
-        assert_eq!((cost.ipv4, cost.ipv6), (2 * (1 + 3), 2));
-    }
-
-    #[test]
-    fn the_in_tree_provider_adds_clients_and_subnets_for_each_port() {
-        let tcp = || shape("TCP", TargetType::Instance);
-        assert_eq!(ipv4(Mode::InTree, &tcp()), 2, "P x C while health checks are let in with the clients");
-        assert_eq!(ipv4(Mode::InTree, &ranged(tcp(), TWO)), 2 * (2 + 3));
-        assert_eq!(ipv4(Mode::InTree, &local(tcp())), 2 * (1 + 3));
-        assert_eq!(ipv4(Mode::InTree, &shape("UDP", TargetType::Instance)), 2 * (1 + 3));
-    }
-
-    #[test]
-    fn groups_cost_one_rule_a_protocol_or_nothing_and_one_is_reserved_where_the_controller_writes() {
-        let tcp = shape("TCP", TargetType::Ip);
-        let udp = shape("UDP", TargetType::Ip);
-        assert_eq!((ipv4(Mode::SharedGroup, &tcp), ipv4(Mode::Manual, &tcp)), (0, 0));
-        assert_eq!((ipv4(Mode::OwnGroup, &tcp), ipv4(Mode::OwnGroup, &udp)), (1, 2));
-        for family in [IpFamily::Ipv4, IpFamily::Ipv6] {
-            assert_eq!(cost_of(Mode::SharedGroup, &tcp).reserve(family), 1);
-            assert_eq!(cost_of(Mode::OwnGroup, &udp).reserve(family), 2);
-            assert_eq!(cost_of(Mode::Manual, &tcp).reserve(family), 0);
-        }
-        let nothing = RuleCost { mode: Mode::Ranges, ipv4: 0, ipv6: 0 };
-        assert_eq!((nothing.reserve(IpFamily::Ipv4), nothing.reserve(IpFamily::Ipv6)), (1, 0));
-    }
-
-    #[test]
-    fn the_median_is_the_larger_of_two_in_the_middle() {
-        let of = |values: &[u64]| median(values.iter().copied());
-        assert_eq!((of(&[]), of(&[5]), of(&[3, 1]), of(&[9, 1, 2])), (None, Some(5), Some(3), Some(2)));
-    }
-}
+mod tests;
+#[cfg(test)]
+mod truth_table;

@@ -306,3 +306,92 @@ fn without_any_load_balancer_the_least_is_assumed() {
     let snapshot = world.snapshot();
     assert_eq!(RuleCost::of_one_more(&snapshot, &Roles::of(&snapshot)), Some(RuleCost { mode: Mode::Ranges, ipv4: 1, ipv6: 0 }));
 }
+
+/// One change to the healthy world.
+type Change = fn(&mut World);
+
+fn version(version: &'static str) -> impl Fn(&mut World) {
+    move |world| world.set_controller(version, &[])
+}
+
+fn groups(world: &mut World, ids: &[&str]) {
+    for id in ids.iter().filter(|id| id.starts_with("sg-mine")) {
+        world.add_group(group(id, &[], Vec::new()));
+    }
+    world.edit_load_balancer("web", |it| it.security_groups = ids.iter().map(|id| SecurityGroupId::from(*id)).collect());
+}
+
+fn annotate(world: &mut World, pairs: &[(&str, &str)]) {
+    world.edit_service("web", |it| it.annotations = service("x", pairs).annotations);
+}
+
+#[test]
+fn every_mode_is_told_by_settings_and_load_balancers() {
+    let table: [(&str, Change, Option<Mode>, u64); 14] = [
+        ("6.2 A: the default since 2.6.0", |world| version("v2.6.0")(world), Some(Mode::SharedGroup), 0),
+        ("6.2 A: the newest", |world| version("v3.5.0")(world), Some(Mode::SharedGroup), 0),
+        ("6.2 A: an unreadable version", |world| version("latest")(world), Some(Mode::SharedGroup), 0),
+        (
+            "6.2 B: no shared group",
+            |world| world.set_controller("v3.5.0", &[("enable-backend-security-group", "false")]),
+            Some(Mode::OwnGroup),
+            1,
+        ),
+        ("6.2 C: custom groups", |world| groups(world, &["sg-mine-1", "sg-mine-2"]), Some(Mode::Manual), 0),
+        ("6.2 D: custom groups beside the shared one", |world| groups(world, &["sg-mine-1", BACK]), Some(Mode::SharedGroup), 0),
+        ("6.2 E: before 2.6.0", |world| version("v2.5.4")(world), Some(Mode::Ranges), 1),
+        (
+            "6.2 E: the gate",
+            |world| world.set_controller("v3.5.0", &[("feature-gates", "NLBSecurityGroup=false")]),
+            Some(Mode::Ranges),
+            1,
+        ),
+        (
+            "6.2 E: a Service asks for none",
+            |world| {
+                groups(world, &[]);
+                annotate(world, &[("disable-nlb-sg", "true")]);
+            },
+            Some(Mode::Ranges),
+            1,
+        ),
+        (
+            "6.2 E: without groups, rules switched off",
+            |world| {
+                version("v2.5.4")(world);
+                groups(world, &[]);
+                annotate(world, &[("manage-backend-security-group-rules", "false")]);
+            },
+            Some(Mode::Manual),
+            0,
+        ),
+        ("6.2 E: an old one does not decide the next", |world| groups(world, &[]), Some(Mode::SharedGroup), 0),
+        (
+            "6.2 in-tree: nobody else is there",
+            |world| {
+                in_tree(world);
+                edit(&mut world.parts.controllers, |all| all.clear());
+            },
+            Some(Mode::InTree),
+            1,
+        ),
+        ("6.2 in-tree: the controller makes the next one", in_tree, Some(Mode::SharedGroup), 0),
+        (
+            "6.2 nobody",
+            |world| {
+                edit(&mut world.parts.controllers, |all| all.clear());
+                edit(&mut world.parts.load_balancers, |all| all.clear());
+            },
+            None,
+            0,
+        ),
+    ];
+    for (source, change, mode, ipv4) in table {
+        let mut world = World::healthy();
+        change(&mut world);
+        let snapshot = world.snapshot();
+        let cost = RuleCost::of_one_more(&snapshot, &Roles::of(&snapshot));
+        assert_eq!(cost.map(|cost| cost.mode), mode, "{source}");
+        assert_eq!(cost.map_or(0, |cost| cost.ipv4), ipv4, "{source}");
+    }
+}

@@ -8,7 +8,7 @@ const ELB: &str = "kubernetes.io/role/elb";
 const INTERNAL: &str = "kubernetes.io/role/internal-elb";
 const OURS: &str = "kubernetes.io/cluster/demo";
 
-fn subnet(id: &str, zone: &str, free: u64, tags: &[(&str, &str)]) -> Subnet {
+pub(super) fn subnet(id: &str, zone: &str, free: u64, tags: &[(&str, &str)]) -> Subnet {
     Subnet {
         id: SubnetId::from(id),
         vpc_id: VpcId::from("vpc-1"),
@@ -23,12 +23,12 @@ fn subnet(id: &str, zone: &str, free: u64, tags: &[(&str, &str)]) -> Subnet {
     }
 }
 
-fn table(id: &str, main: bool, public: bool, subnets: &[&str]) -> RouteTable {
+pub(super) fn table(id: &str, main: bool, public: bool, subnets: &[&str]) -> RouteTable {
     let subnets = subnets.iter().map(|id| SubnetId::from(*id)).collect();
     RouteTable { id: id.into(), main, subnets, internet_gateway: public, firewall_endpoint: false, routes: 2 }
 }
 
-fn tables(tables: Vec<RouteTable>) -> List<Arc<str>, RouteTable> {
+pub(super) fn tables(tables: Vec<RouteTable>) -> List<Arc<str>, RouteTable> {
     Part::fetched(tables.into_iter().map(|table| (Arc::clone(&table.id), Arc::new(table))).collect(), Timestamp::UNIX_EPOCH)
 }
 
@@ -264,7 +264,9 @@ fn rules_follow_version_and_gates() {
     assert_eq!(Rules::of(&controller(None, "")), Rules::NEWEST);
     assert_eq!(Rules::of(&controller(Some(Version::new(3, 5, 0)), "")), Rules::NEWEST);
     let rules = Rules::of(&controller(Some(Version::new(2, 8, 2)), ""));
-    assert_eq!(rules, Rules { reachability: false, ipv6_cidr: false, ..Rules::NEWEST });
+    let expected =
+        Rules { reachability: false, ipv6_cidr: false, fixed_addresses_exempt: true, reuse: Reuse::Always, ..Rules::NEWEST };
+    assert_eq!(rules, expected);
     assert_eq!(Rules::of(&controller(Some(Version::new(2, 1, 1)), "")).cluster_tag, ClusterTag::Required);
     assert_eq!(Rules::of(&controller(Some(Version::new(2, 1, 2)), "")).cluster_tag, ClusterTag::ForeignRefused);
     let off = Rules::of(&controller(None, "SubnetsClusterTagCheck=false,SubnetDiscoveryByReachability=false"));
