@@ -8,9 +8,14 @@
 //! and the load balancer's last change and the controller's last start, each with the hold-down, and the last success that
 //! the controller reported. Until then the row is unknown. `service_drifted_annotations` is written only where every row
 //! could be judged: a count of what is known would look like an all-clear.
+//!
+//! Load balancers of EKS Auto Mode are not compared: its controller is closed source, and all that is written about it is
+//! which annotations it does *not* read. What it enforces without an annotation is not known, so that a difference would be
+//! a guess. Its blocked Services are told like the others.
 
 mod blocked;
 mod case;
+mod comparison;
 mod rows;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +23,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::catalogue::{BINDING_BLOCKED, DRIFT, DRIFT_NEVER_REPAIRED, QUOTA_NAMED_BY_EVENT, SERVICE_BLOCKED};
 use super::model::{FamilyDescription, FamilyKind, Report, Subject};
 use super::{Check, Context};
-use crate::controller::annotations::{AnnotationError, Annotations};
+use crate::controller::annotations::{AnnotationError, Annotations, name};
 use crate::controller::ownership::{Ownership, owner_in};
 use crate::inventory::aws::LoadBalancerState;
 use crate::inventory::ids::ObjectName;
@@ -26,7 +31,8 @@ use crate::inventory::kube::{EventObject, LeaderLease, ReconcileFailure, Reconci
 use crate::inventory::parts::{EventKey, source};
 use crate::inventory::snapshot::{ClusterLoadBalancer, Controller};
 use case::{Case, World};
-use rows::{Difference, ROWS, Repair, Row};
+use comparison::{Comparison, Difference};
+use rows::{ROWS, Repair, Row, SPEC_PORTS};
 
 static SERVICE_ANNOTATION_DRIFT: FamilyDescription = FamilyDescription {
     name: "service_annotation_drift",
@@ -70,6 +76,10 @@ pub static CHECK: Check = Check {
         source::CONTROLLER,
         source::EVENTS,
         source::TARGET_GROUP_BINDINGS,
+        source::LISTENERS,
+        source::LISTENER_CERTIFICATES,
+        source::LISTENER_ATTRIBUTES,
+        source::CAPACITY_RESERVATIONS,
     ],
     run,
 };
@@ -186,7 +196,7 @@ fn judge(context: &Context<'_>, case: &Case<'_>, report: &mut Report) {
     }
 }
 
-fn compare_all(case: &Case<'_>) -> Result<Vec<(&'static Row, rows::Comparison)>, AnnotationError> {
+fn compare_all(case: &Case<'_>) -> Result<Vec<(&'static Row, Comparison)>, AnnotationError> {
     let read = ROWS.iter().filter(|row| case.settings.at_least(row.since));
     read.map(|row| (row.compare)(case).map(|comparison| (row, comparison))).collect()
 }
@@ -222,16 +232,35 @@ fn report_drift(report: &mut Report, service: &Service, row: &Row, differences: 
             format!("{place} is {}, not {}", blocked::quoted(actual), blocked::quoted(wanted))
         })
         .collect();
-    let because = match Annotations(&service.annotations).text(row.annotation) {
-        Some(raw) => format!("The annotation {} says {:?}", row.annotation, blocked::quoted(raw)),
-        None => format!("Without the annotation {} the controller enforces its default", row.annotation),
-    };
+    let because = because(service, row.annotation);
     let (kind, outlook) = match row.repair {
         Repair::Automatic => (&DRIFT, "the controller changes it back when it next reconciles the Service"),
         Repair::Never => (&DRIFT_NEVER_REPAIRED, "the controller never changes it after creation"),
     };
     let message = format!("{because}, and in AWS {}; {outlook}.", told.join("; "));
     report.find(kind, Subject::Service(name.clone()), None, message);
+}
+
+/// Where the expected value comes from.
+fn because(service: &Service, annotation: &str) -> String {
+    if annotation == SPEC_PORTS {
+        return "The controller makes one listener for each port number of spec.ports".to_owned();
+    }
+    if annotation == name::SOURCE_RANGES && !service.source_ranges.is_empty() {
+        let ranges = service.source_ranges.join(",");
+        return format!("spec.loadBalancerSourceRanges says {:?}", blocked::quoted(&ranges));
+    }
+    let annotations = Annotations(&service.annotations);
+    let said = annotations.text(annotation).map(|raw| (annotation, raw)).into_iter();
+    let mut said: Vec<_> = said.chain(annotations.with_suffix(annotation)).collect();
+    match (said.pop(), said.is_empty()) {
+        (Some((name, raw)), true) => format!("The annotation {name} says {:?}", blocked::quoted(raw)),
+        (Some((last, _)), false) => {
+            let names: Vec<&str> = said.into_iter().map(|(name, _)| name).collect();
+            format!("The annotations {} and {last} say otherwise", names.join(", "))
+        }
+        (None, _) => format!("Without the annotation {annotation} the controller enforces its default"),
+    }
 }
 
 #[cfg(test)]

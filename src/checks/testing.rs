@@ -11,8 +11,8 @@ use super::{Check, Context};
 use crate::config::policy::Policy;
 use crate::controller::annotations::{PREFIX, name};
 use crate::inventory::aws::{
-    Attributes, Forward, HealthCheck, IpAddressType, IpFamily, Listener, LoadBalancer, LoadBalancerState, LoadBalancerZone,
-    Scheme, SecurityGroup, Subnet, Tags, TargetGroup, TargetType,
+    Attributes, Forward, HealthCheck, IpAddressType, IpFamily, Listener, LoadBalancer, LoadBalancerState, LoadBalancerZone, Peer,
+    Rule, Scheme, SecurityGroup, Subnet, Tags, TargetGroup, TargetType,
 };
 use crate::inventory::ids::{Arn, LoadBalancerId, ObjectName, SubnetId, TargetGroupId, VpcId};
 use crate::inventory::kube::{
@@ -141,6 +141,13 @@ pub(crate) fn security_group(id: &str, vpc: &str, tags: &[(&str, &str)]) -> Secu
     }
 }
 
+/// An inbound rule for one port from one network.
+pub(crate) fn rule(protocol: Protocol, port: u16, source: &str) -> Rule {
+    let ports = Some((i32::from(port), i32::from(port)));
+    let protocol = protocol.as_str().to_lowercase().into();
+    Rule { protocol, ports, peer: Peer::Cidr(source.parse().unwrap()), description: None }
+}
+
 pub(crate) fn subnet(id: &str, name: &str) -> Subnet {
     Subnet {
         id: id.into(),
@@ -198,10 +205,12 @@ impl World {
             .map(|group| (group.id.clone(), group)),
         );
         world.add_load_balancer("one");
-        for port in &service.ports {
-            world.add_target_group(port.port);
+        for port in service.ports.iter().map(|port| port.port).collect::<BTreeSet<_>>() {
+            world.add_target_group(port);
         }
-        world
+        let everybody = |port: &ServicePort| rule(port.protocol, port.port, "0.0.0.0/0");
+        let rules = service.ports.iter().map(everybody).collect();
+        world.rules(|inbound| *inbound = rules)
     }
 
     pub(crate) fn controllers(&mut self, all: &[ControllerBuilder]) {
@@ -248,11 +257,29 @@ impl World {
     }
 
     fn add_target_group(&mut self, port: u16) {
-        let id = TargetGroupId::new(format!("targetgroup/p{port}/1"));
+        let id = self.add_group_of(&format!("p{port}"), &format!("{}:{port}", self.service));
+        let arn = Arn::new(format!("{PREFIX_OF_ARNS}listener/net/one/1/{port}"));
+        let tags = self.tracking(&port.to_string());
+        self.set_tags(&arn, tags);
+        let listeners = Arc::make_mut(&mut self.parts.listeners).get_mut("net/one/1").unwrap();
+        Arc::make_mut(listeners.value.as_mut().unwrap()).push(Listener {
+            arn,
+            port,
+            protocol: "TCP".into(),
+            forwards: vec![Forward { target_group: id, weight: 1 }],
+            ssl_policy: None,
+            certificate_arn: None,
+            alpn_policy: None,
+        });
+    }
+
+    /// Adds a target group of the load balancer that holds the pods `resource` names.
+    pub(crate) fn add_group_of(&mut self, name: &str, resource: &str) -> TargetGroupId {
+        let id = TargetGroupId::new(format!("targetgroup/{name}/1"));
         let group = TargetGroup {
             id: id.clone(),
             arn: Arn::new(format!("{PREFIX_OF_ARNS}{id}")),
-            name: format!("p{port}").into(),
+            name: name.into(),
             protocol: "TCP".into(),
             target_type: TargetType::Ip,
             vpc_id: Some(VPC.into()),
@@ -270,7 +297,7 @@ impl World {
                 unhealthy_threshold: 3,
             },
         };
-        let tags = self.tracking(&format!("{}:{port}", self.service));
+        let tags = self.tracking(resource);
         self.set_tags(&group.arn, tags);
         let attributes = map(&[
             ("proxy_protocol_v2.enabled", "false"),
@@ -278,17 +305,8 @@ impl World {
             ("deregistration_delay.timeout_seconds", "300"),
         ]);
         Arc::make_mut(&mut self.parts.target_group_attributes).insert(id.clone(), Part::fetched(attributes, at(FETCHED)));
-        let listeners = Arc::make_mut(&mut self.parts.listeners).get_mut("net/one/1").unwrap();
-        Arc::make_mut(listeners.value.as_mut().unwrap()).push(Listener {
-            arn: Arn::new(format!("{PREFIX_OF_ARNS}listener/net/one/1/{port}")),
-            port,
-            protocol: "TCP".into(),
-            forwards: vec![Forward { target_group: id.clone(), weight: 1 }],
-            ssl_policy: None,
-            certificate_arn: None,
-            alpn_policy: None,
-        });
-        insert(&mut self.parts.target_groups, id, group);
+        insert(&mut self.parts.target_groups, id.clone(), group);
+        id
     }
 
     fn tracking(&self, resource: &str) -> Tags {
@@ -311,6 +329,20 @@ impl World {
     pub(crate) fn target_groups(mut self, change: impl Fn(&mut TargetGroup)) -> Self {
         let list = Arc::make_mut(self.parts.target_groups.value.as_mut().unwrap());
         list.values_mut().for_each(|group| change(Arc::make_mut(group)));
+        self
+    }
+
+    /// Changes every listener in AWS.
+    pub(crate) fn listeners(mut self, change: impl Fn(&mut Listener)) -> Self {
+        let part = Arc::make_mut(&mut self.parts.listeners).get_mut("net/one/1").unwrap();
+        Arc::make_mut(part.value.as_mut().unwrap()).iter_mut().for_each(change);
+        self
+    }
+
+    /// Changes the inbound rules of the managed security group in AWS.
+    pub(crate) fn rules(mut self, change: impl FnOnce(&mut Vec<Rule>)) -> Self {
+        let groups = Arc::make_mut(self.parts.security_groups.value.as_mut().unwrap());
+        change(&mut Arc::make_mut(groups.get_mut("sg-managed").unwrap()).inbound);
         self
     }
 

@@ -160,7 +160,21 @@ pub struct Annotations<'a>(pub &'a StringMap);
 impl<'a> Annotations<'a> {
     /// The raw value: not trimmed, case-sensitive; present but empty is present.
     pub fn text(self, name: &str) -> Option<&'a str> {
-        self.0.get(format!("{PREFIX}{name}").as_str()).map(|value| &**value)
+        // Services have few annotations: looking at each costs less than making the full name.
+        self.0.iter().find(|(key, _)| key.strip_prefix(PREFIX) == Some(name)).map(|(_, value)| &**value)
+    }
+
+    /// The annotations that are `name` with a port or a protocol and port after a dot, by their names without prefix.
+    pub fn with_suffix(self, name: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(key, value)| {
+            let short = key.strip_prefix(PREFIX)?;
+            short.strip_prefix(name)?.starts_with('.').then_some((short, &**value))
+        })
+    }
+
+    /// Whether there is one of these.
+    pub fn any_with_suffix(self, name: &str) -> bool {
+        self.with_suffix(name).next().is_some()
     }
 
     /// A boolean.
@@ -272,155 +286,4 @@ fn split_pairs(raw: &str) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn service(pairs: &[(&str, &str)]) -> StringMap {
-        pairs.iter().map(|(key, value)| (format!("{PREFIX}{key}").into(), (*value).into())).collect()
-    }
-
-    #[test]
-    fn a_string_is_raw_1_2() {
-        let map = service(&[(name::SCHEME, "internet-facing\n"), (name::SUBNETS, "")]);
-        assert_eq!(Annotations(&map).text(name::SCHEME), Some("internet-facing\n"));
-        assert_eq!(Annotations(&map).text(name::SUBNETS), Some(""), "present but empty is present");
-        assert_eq!(Annotations(&map).text(name::TYPE), None);
-    }
-
-    #[test]
-    fn a_bool_is_one_of_gos_twelve_spellings_1_2() {
-        for yes in ["1", "t", "T", "TRUE", "true", "True"] {
-            assert_eq!(parse_bool(yes), Some(true), "{yes}");
-        }
-        for no in ["0", "f", "F", "FALSE", "false", "False"] {
-            assert_eq!(parse_bool(no), Some(false), "{no}");
-        }
-        for bad in ["", " true", "true\n", "yes", "on", "tRue", "2"] {
-            assert_eq!(parse_bool(bad), None, "{bad:?}");
-        }
-        let map = service(&[(name::INTERNAL, "yes")]);
-        let error = Annotations(&map).boolean(name::INTERNAL).unwrap_err();
-        assert_eq!((error.category(), error.key()), ("bool", name::INTERNAL));
-        assert_eq!(error.to_string(), "annotation aws-load-balancer-internal is not a boolean: \"yes\"");
-    }
-
-    #[test]
-    fn an_integer_has_a_sign_and_no_blanks_1_2() {
-        for (raw, value) in [("10", 10), ("+10", 10), ("-3", -3), ("007", 7), ("0", 0)] {
-            assert_eq!(parse_integer(raw), Some(value), "{raw}");
-        }
-        for bad in ["", " 10", "10 ", "1_0", "10s", "0x10", "1.0", "99999999999"] {
-            assert_eq!(parse_integer(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_list_is_trimmed_and_drops_what_is_empty_1_2() {
-        assert_eq!(parse_list("a, ,b,"), ["a", "b"]);
-        assert_eq!(parse_list(""), [""; 0]);
-        assert_eq!(parse_list(" \n a\n"), ["a"]);
-        assert_eq!(parse_list("\"a,b\""), ["\"a", "b\""], "no quoting");
-    }
-
-    /// (raw, before 2.14.1, since 2.14.1); `None` is refused.
-    type Case = (&'static str, Option<&'static [(&'static str, &'static str)]>, Option<&'static [(&'static str, &'static str)]>);
-
-    const MAPS: &[Case] = &[
-        ("", Some(&[]), Some(&[])),
-        ("a=1", Some(&[("a", "1")]), Some(&[("a", "1")])),
-        ("a=1,b=2", Some(&[("a", "1"), ("b", "2")]), Some(&[("a", "1"), ("b", "2")])),
-        ("a=1, b=2", Some(&[("a", "1"), ("b", "2")]), Some(&[("a", "1"), ("b", "2")])),
-        ("a=1,", Some(&[("a", "1")]), Some(&[("a", "1,")])),
-        ("a=1, ", Some(&[("a", "1")]), Some(&[("a", "1,")])),
-        ("a=1,b=2,", Some(&[("a", "1"), ("b", "2")]), Some(&[("a", "1"), ("b", "2,")])),
-        ("a=1,,", Some(&[("a", "1")]), None),
-        ("a=1,,b=2", Some(&[("a", "1"), ("b", "2")]), None),
-        (",a=1", Some(&[("a", "1")]), None),
-        ("a=1,b", None, None),
-        ("a", None, None),
-        ("=1", None, None),
-        (" =1", None, None),
-        ("a=", Some(&[("a", "")]), Some(&[("a", "")])),
-        ("a=b=c", Some(&[("a", "b=c")]), Some(&[("a", "b=c")])),
-        ("a=1,a=2", Some(&[("a", "2")]), Some(&[("a", "2")])),
-        ("a = 1", Some(&[("a ", " 1")]), Some(&[("a", "1")])),
-        (r"a=x\,y,b=2", None, Some(&[("a", "x,y"), ("b", "2")])),
-        (r"a=x\,y=z", Some(&[("a", "x\\"), ("y", "z")]), Some(&[("a", "x,y=z")])),
-        (r"a=\\", Some(&[("a", r"\\")]), Some(&[("a", r"\")])),
-        (r"a=1\", Some(&[("a", r"1\")]), Some(&[("a", r"1\")])),
-        ("  ", Some(&[]), None),
-        ("a=1\n", Some(&[("a", "1")]), Some(&[("a", "1")])),
-        (
-            "schlüssel=wert,ключ=да",
-            Some(&[("schlüssel", "wert"), ("ключ", "да")]),
-            Some(&[("schlüssel", "wert"), ("ключ", "да")]),
-        ),
-    ];
-
-    #[test]
-    fn maps_are_read_as_the_version_reads_them_1_2_t8() {
-        for (raw, plain, escaped) in MAPS {
-            for (grammar, expected) in [(MapGrammar::Plain, plain), (MapGrammar::Escaped, escaped)] {
-                let expected =
-                    expected.map(|pairs| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Pairs>());
-                assert_eq!(parse_map(raw, grammar), expected, "{raw:?} {grammar:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn names_are_unique_and_complete_1_1() {
-        let mut all = name::ALL.to_vec();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 48);
-    }
-
-    proptest! {
-        #[test]
-        fn no_value_makes_a_reader_panic(raw in ".{0,40}") {
-            parse_bool(&raw);
-            parse_integer(&raw);
-            parse_list(&raw);
-            parse_map(&raw, MapGrammar::Plain);
-            parse_map(&raw, MapGrammar::Escaped);
-        }
-
-        #[test]
-        fn commas_equals_signs_and_backslashes_make_no_reader_panic(raw in "[a,=\\\\ ]{0,20}") {
-            parse_map(&raw, MapGrammar::Plain);
-            parse_map(&raw, MapGrammar::Escaped);
-        }
-
-        #[test]
-        fn an_integer_comes_back(value in any::<i32>()) {
-            prop_assert_eq!(parse_integer(&value.to_string()), Some(value));
-        }
-
-        #[test]
-        fn a_list_comes_back(items in proptest::collection::vec("[a-z0-9-]{1,8}", 0..6)) {
-            let raw = items.join(" , ");
-            prop_assert_eq!(parse_list(&raw), items);
-        }
-
-        #[test]
-        fn a_map_comes_back_when_it_is_escaped(
-            map in proptest::collection::btree_map("[a-z][a-z.]{0,5}", "([!-~]([ -~]{0,6}[!-~])?)?", 0..5)
-        ) {
-            let escape = |text: &str| text.replace('\\', "\\\\").replace(',', "\\,");
-            let raw = map.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect::<Vec<_>>().join(",");
-            prop_assert_eq!(parse_map(&raw, MapGrammar::Escaped), Some(map));
-        }
-
-        #[test]
-        fn simple_maps_mean_the_same_in_both_grammars(
-            map in proptest::collection::btree_map("[a-z][a-z.]{0,5}", "[a-z0-9./:-]{0,6}", 0..5)
-        ) {
-            let raw = map.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-            prop_assert_eq!(parse_map(&raw, MapGrammar::Plain), Some(map.clone()));
-            prop_assert_eq!(parse_map(&raw, MapGrammar::Escaped), Some(map));
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
 //! What would the controller make of a Service in AWS? Field by field, as far as its annotations and flags decide it.
 
+pub mod addresses;
 pub mod health_check;
+pub mod listener;
 pub mod load_balancer;
+pub mod managed_group;
 pub mod security_groups;
 pub mod target_group;
 

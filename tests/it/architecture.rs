@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const CORE: &[&str] = &["src/inventory", "src/controller", "src/checks", "src/config/policy", "src/notify/lifecycle"];
 
 /// First segments of paths that the core may use.
-const ALLOWED: &[&str] = &["std", "core", "crate", "super", "self", "serde", "jiff", "ipnet", "thiserror"];
+const ALLOWED: &[&str] = &["std", "core", "crate", "super", "self", "serde", "serde_json", "jiff", "ipnet", "thiserror"];
 
 /// Modules of this crate that the core may use.
 const ALLOWED_MODULES: &[&str] = &["inventory", "controller", "checks", "config::policy", "notify::lifecycle"];

@@ -90,12 +90,26 @@ const CAUSES: &[(&str, &[&str])] = &[
             "InvalidPermission",
         ],
     ),
+    ("elastic_ip", &["AllocationIdNotFound", "InvalidAllocationID", "Resource.AlreadyAssociated"]),
     ("deletion_protection", &["deletion_protection is enabled"]),
     ("in_use", &["ResourceInUse", "DependencyViolation", "OperationNotPermitted"]),
     ("name_taken", &["DuplicateLoadBalancerName", "DuplicateTargetGroupName", "same name, but with different settings"]),
     ("certificate", &["CertificateNotFound", "UnsupportedCertificate", "failed to discover certificates"]),
     ("backend_not_found", &["backend not found", "BackendNotFound"]),
     ("target_group_not_found", &["TargetGroupNotFound"]),
+    // The API server: another writer was faster, or it, AWS or a webhook did not answer.
+    ("conflict", &["the object has been modified"]),
+    (
+        "unreachable",
+        &[
+            "connection refused",
+            "connection reset",
+            "i/o timeout",
+            "no such host",
+            "context deadline exceeded",
+            "TLS handshake timeout",
+        ],
+    ),
     (
         "invalid_annotation",
         &[
@@ -142,50 +156,4 @@ pub(super) fn quoted(message: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_kind_of_refusal_has_its_cause_3_2_6_5() {
-        let cases = [
-            ("Failed deploy model due to operation error ELBv2: CreateLoadBalancer, TooManyLoadBalancers: The maximum …", QUOTA),
-            ("RulesPerSecurityGroupLimitExceeded: The maximum number of rules per security group has been reached.", QUOTA),
-            ("Failed deploy model due to TooManyTargetGroups: x", QUOTA),
-            ("operation error Elastic Load Balancing v2: RegisterTargets, TooManyTargets: x", QUOTA),
-            ("SecurityGroupLimitExceeded: x", QUOTA),
-            ("Failed build model due to unknown scheme: public", "invalid_annotation"),
-            ("Failed build model due to count of EIP allocations (1) and subnets (3) must match", "invalid_annotation"),
-            ("Failed build model due to failed to parse bool annotation, service.beta.kubernetes.io/x: y", "invalid_annotation"),
-            (
-                "Failed build model due to unable to resolve at least one subnet. Evaluated 3 subnets: 1 are tagged for other \
-                 clusters, and 2 have insufficient available IP addresses",
-                "subnets",
-            ),
-            (
-                "Failed deploy model due to InvalidSubnet: Not enough IP space available in subnet-1. ELB requires at least 8 \
-                 free IP addresses in each subnet.",
-                "subnet_full",
-            ),
-            (
-                "expected exactly one securityGroup tagged with kubernetes.io/cluster/demo for eni eni-1, got: []",
-                "security_groups",
-            ),
-            ("AccessDenied: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: x", "access_denied"),
-            ("deletion_protection is enabled, cannot delete the service: web", "deletion_protection"),
-            ("Throttling: Rate exceeded", "throttled"),
-            ("backend not found: Endpoints \"web\" not found", "backend_not_found"),
-            ("the moon is full", OTHER),
-            ("", OTHER),
-        ];
-        for (message, expected) in cases {
-            assert_eq!(cause(message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        assert_eq!(quoted(" a\n b\t"), "a b");
-        let long = "ü".repeat(1000);
-        assert_eq!(quoted(&long).chars().count(), 401);
-    }
-}
+mod tests;

@@ -1,20 +1,17 @@
-//! How is each annotation compared with AWS? One row an annotation; a new one is a row and a function.
+//! Which annotations are compared, since which version, and who repairs a difference? One row an annotation; a new one is a
+//! row and a function.
 
-use std::collections::BTreeSet;
-use std::fmt::Display;
+mod listener;
+mod load_balancer;
+mod security_group;
+mod target_group;
 
-use jiff::Timestamp;
-
-use crate::controller::annotations::{AnnotationError, Annotations, name};
-use crate::controller::desired::health_check::HealthChecks;
-use crate::controller::desired::load_balancer::{WantedTag, additional_tags, annotated_scheme, ip_address_type, subnets};
-use crate::controller::desired::security_groups::security_groups;
-use crate::controller::desired::target_group::target_type;
-use crate::controller::desired::{Desired, Wanted, WantedAttributes, load_balancer, same_attribute, target_group};
-use crate::inventory::aws::{Attributes, HealthCheck, IpAddressType, Scheme, Tags};
+use crate::controller::annotations::{AnnotationError, name};
+use crate::controller::desired::Wanted;
 use crate::inventory::kube::Version;
 
-use super::case::{Case, Group, Seen};
+use super::case::Case;
+use super::comparison::Comparison;
 
 /// Who repairs a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,27 +44,8 @@ pub(super) struct Row {
     pub(super) compare: fn(&Case<'_>) -> Result<Comparison, AnnotationError>,
 }
 
-/// What comparing one annotation gave.
-#[derive(Debug, Default)]
-pub(super) struct Comparison {
-    /// Where AWS differs.
-    pub(super) differences: Vec<Difference>,
-    /// Something of it could not be compared, and why.
-    pub(super) unknown: Option<&'static str>,
-}
-
-/// One field that is not as it should be.
-#[derive(Debug)]
-pub(super) struct Difference {
-    /// The field, and of what.
-    pub(super) place: String,
-    /// What it should be.
-    pub(super) wanted: String,
-    /// What it is.
-    pub(super) actual: String,
-    /// How old this knowledge is.
-    pub(super) seen_at: Option<Timestamp>,
-}
+/// What decides the listeners beside annotations: the label of differences that no annotation explains.
+pub(super) const SPEC_PORTS: &str = "spec.ports";
 
 const fn row(
     annotation: &'static str,
@@ -80,37 +58,66 @@ const fn row(
 
 /// All annotations that are compared, in the order of findings.
 pub(super) static ROWS: &[Row] = &[
-    row(name::NAME, (2, 2, 0), Repair::Never, compare_name),
-    row(name::SCHEME, (2, 2, 0), Repair::Automatic, |case| compare_scheme(case, name::SCHEME)),
-    row(name::INTERNAL, (2, 0, 0), Repair::Automatic, |case| compare_scheme(case, name::INTERNAL)),
-    row(name::IP_ADDRESS_TYPE, (2, 1, 0), Repair::Automatic, compare_ip_address_type),
-    row(name::SUBNETS, (2, 1, 0), Repair::Automatic, compare_subnets),
-    row(name::SECURITY_GROUPS, (2, 6, 0), Repair::Automatic, compare_security_groups),
-    row(name::ATTRIBUTES, (2, 3, 0), Repair::Automatic, |case| compare_attributes(case, name::ATTRIBUTES)),
-    row(name::ACCESS_LOG_ENABLED, (2, 0, 0), Repair::Automatic, |case| compare_attributes(case, name::ACCESS_LOG_ENABLED)),
-    row(name::ACCESS_LOG_BUCKET, (2, 0, 0), Repair::Automatic, |case| compare_attributes(case, name::ACCESS_LOG_BUCKET)),
-    row(name::ACCESS_LOG_PREFIX, (2, 0, 0), Repair::Automatic, |case| compare_attributes(case, name::ACCESS_LOG_PREFIX)),
-    row(name::CROSS_ZONE, (2, 0, 0), Repair::Automatic, |case| compare_attributes(case, name::CROSS_ZONE)),
-    row(name::ADDITIONAL_TAGS, (2, 0, 0), Repair::Automatic, compare_tags),
-    row(name::TARGET_TYPE, (2, 2, 0), Repair::Automatic, compare_target_type),
-    row(name::TARGET_GROUP_ATTRIBUTES, (2, 1, 0), Repair::Automatic, |case| {
-        compare_group_attributes(case, name::TARGET_GROUP_ATTRIBUTES)
+    row(name::NAME, (2, 2, 0), Repair::Never, load_balancer::name),
+    row(name::SCHEME, (2, 2, 0), Repair::Automatic, |case| load_balancer::scheme(case, name::SCHEME)),
+    row(name::INTERNAL, (2, 0, 0), Repair::Automatic, |case| load_balancer::scheme(case, name::INTERNAL)),
+    row(name::IP_ADDRESS_TYPE, (2, 1, 0), Repair::Automatic, load_balancer::ip_address_type),
+    row(name::SUBNETS, (2, 1, 0), Repair::Automatic, load_balancer::subnets),
+    row(name::EIP_ALLOCATIONS, (2, 0, 0), Repair::Never, load_balancer::eip_allocations),
+    row(name::PRIVATE_IPV4_ADDRESSES, (2, 2, 0), Repair::Never, load_balancer::private_ipv4_addresses),
+    row(name::IPV6_ADDRESSES, (2, 4, 4), Repair::Never, load_balancer::ipv6_addresses),
+    row(name::ENABLE_IPV6_SOURCE_NAT, (2, 10, 0), Repair::Automatic, load_balancer::ipv6_source_nat),
+    row(name::SOURCE_NAT_PREFIXES, (2, 10, 0), Repair::Automatic, load_balancer::source_nat_prefixes),
+    row(name::ATTRIBUTES, (2, 3, 0), Repair::Automatic, |case| load_balancer::attributes(case, name::ATTRIBUTES)),
+    row(name::ACCESS_LOG_ENABLED, (2, 0, 0), Repair::Automatic, |case| load_balancer::attributes(case, name::ACCESS_LOG_ENABLED)),
+    row(name::ACCESS_LOG_BUCKET, (2, 0, 0), Repair::Automatic, |case| load_balancer::attributes(case, name::ACCESS_LOG_BUCKET)),
+    row(name::ACCESS_LOG_PREFIX, (2, 0, 0), Repair::Automatic, |case| load_balancer::attributes(case, name::ACCESS_LOG_PREFIX)),
+    row(name::CROSS_ZONE, (2, 0, 0), Repair::Automatic, |case| load_balancer::attributes(case, name::CROSS_ZONE)),
+    row(name::MINIMUM_CAPACITY, (2, 11, 0), Repair::Automatic, load_balancer::minimum_capacity),
+    row(name::ADDITIONAL_TAGS, (2, 0, 0), Repair::Automatic, load_balancer::tags),
+    row(name::SECURITY_GROUPS, (2, 6, 0), Repair::Automatic, security_group::groups),
+    row(name::MANAGE_BACKEND_RULES, (2, 6, 0), Repair::Automatic, security_group::backend),
+    row(name::DISABLE_NLB_SG, (2, 14, 0), Repair::Never, security_group::disabled),
+    row(name::PRIVATE_LINK_RULES, (2, 8, 0), Repair::Automatic, security_group::private_link),
+    row(name::SOURCE_RANGES, (2, 6, 0), Repair::Automatic, |case| security_group::rules(case, name::SOURCE_RANGES)),
+    row(name::PREFIX_LISTS, (2, 8, 0), Repair::Automatic, |case| security_group::rules(case, name::PREFIX_LISTS)),
+    row(name::ENABLE_ICMP, (2, 12, 0), Repair::Automatic, |case| security_group::rules(case, name::ENABLE_ICMP)),
+    row(SPEC_PORTS, (2, 0, 0), Repair::Automatic, |case| listener::protocols(case, SPEC_PORTS)),
+    row(name::SSL_PORTS, (2, 0, 0), Repair::Automatic, |case| listener::protocols(case, name::SSL_PORTS)),
+    row(name::BACKEND_PROTOCOL, (2, 0, 0), Repair::Automatic, |case| listener::protocols(case, name::BACKEND_PROTOCOL)),
+    row(name::ENABLE_TCP_UDP_LISTENER, (2, 0, 0), Repair::Automatic, |case| {
+        listener::protocols(case, name::ENABLE_TCP_UDP_LISTENER)
     }),
-    row(name::PROXY_PROTOCOL, (2, 0, 0), Repair::Automatic, |case| compare_group_attributes(case, name::PROXY_PROTOCOL)),
+    row(name::QUIC_PORTS, (2, 0, 0), Repair::Automatic, |case| listener::protocols(case, name::QUIC_PORTS)),
+    row(name::SSL_CERT, (2, 0, 0), Repair::Automatic, listener::certificates),
+    row(name::SSL_POLICY, (2, 0, 0), Repair::Automatic, listener::policy),
+    row(name::ALPN_POLICY, (2, 1, 0), Repair::Automatic, listener::alpn),
+    row(name::LISTENER_ATTRIBUTES, (2, 9, 0), Repair::Automatic, listener::attributes),
+    row(name::ACTIONS, (2, 0, 0), Repair::Automatic, listener::actions),
+    row(name::TARGET_TYPE, (2, 2, 0), Repair::Automatic, target_group::target_type),
+    row(name::TARGET_GROUP_ATTRIBUTES, (2, 1, 0), Repair::Automatic, |case| {
+        target_group::attributes(case, name::TARGET_GROUP_ATTRIBUTES)
+    }),
+    row(name::PROXY_PROTOCOL, (2, 0, 0), Repair::Automatic, |case| target_group::attributes(case, name::PROXY_PROTOCOL)),
     row(name::PROXY_PROTOCOL_PER_GROUP, (2, 13, 0), Repair::Automatic, |case| {
-        compare_group_attributes(case, name::PROXY_PROTOCOL_PER_GROUP)
+        target_group::attributes(case, name::PROXY_PROTOCOL_PER_GROUP)
     }),
     row(name::HEALTH_CHECK_PROTOCOL, (2, 0, 0), Repair::Automatic, |case| {
-        compare_health(case, "HealthCheckProtocol", |c| Ok(Wanted::Value(c.protocol()?.to_owned())), |c| c.protocol.to_string())
+        target_group::health(
+            case,
+            "HealthCheckProtocol",
+            |c| Ok(Wanted::Value(c.protocol()?.to_owned())),
+            |c| c.protocol.to_string(),
+        )
     }),
     row(name::HEALTH_CHECK_PORT, (2, 0, 0), Repair::Automatic, |case| {
-        compare_health(case, "HealthCheckPort", |c| c.port(), |c| c.port.to_string())
+        target_group::health(case, "HealthCheckPort", |c| c.port(), |c| c.port.to_string())
     }),
     row(name::HEALTH_CHECK_PATH, (2, 0, 0), Repair::Automatic, |case| {
-        compare_http(case, "HealthCheckPath", |c| c.path(), |c| c.path.as_deref().unwrap_or_default().to_owned())
+        target_group::http_health(case, "HealthCheckPath", |c| c.path(), |c| c.path.as_deref().unwrap_or_default().to_owned())
     }),
     row(name::SUCCESS_CODES, (2, 4, 6), Repair::Automatic, |case| {
-        compare_http(
+        target_group::http_health(
             case,
             "Matcher.HttpCode",
             |c| c.success_codes(),
@@ -118,258 +125,22 @@ pub(super) static ROWS: &[Row] = &[
         )
     }),
     row(name::HEALTH_CHECK_INTERVAL, (2, 0, 0), Repair::Automatic, |case| {
-        compare_health(case, "HealthCheckIntervalSeconds", |c| c.interval().map(Wanted::Value), |c| c.interval_seconds)
+        target_group::health(case, "HealthCheckIntervalSeconds", |c| c.interval().map(Wanted::Value), |c| c.interval_seconds)
     }),
     row(name::HEALTH_CHECK_TIMEOUT, (2, 4, 6), Repair::Automatic, |case| {
-        compare_health(case, "HealthCheckTimeoutSeconds", |c| c.timeout(), |c| c.timeout_seconds)
+        target_group::health(case, "HealthCheckTimeoutSeconds", |c| c.timeout(), |c| c.timeout_seconds)
     }),
     row(name::HEALTHY_THRESHOLD, (2, 0, 0), Repair::Automatic, |case| {
-        compare_health(case, "HealthyThresholdCount", |c| c.healthy_threshold().map(Wanted::Value), |c| c.healthy_threshold)
+        target_group::health(case, "HealthyThresholdCount", |c| c.healthy_threshold().map(Wanted::Value), |c| c.healthy_threshold)
     }),
     row(name::UNHEALTHY_THRESHOLD, (2, 0, 0), Repair::Automatic, |case| {
-        compare_health(case, "UnhealthyThresholdCount", |c| c.unhealthy_threshold().map(Wanted::Value), |c| c.unhealthy_threshold)
+        target_group::health(
+            case,
+            "UnhealthyThresholdCount",
+            |c| c.unhealthy_threshold().map(Wanted::Value),
+            |c| c.unhealthy_threshold,
+        )
     }),
+    row(name::TARGET_NODE_LABELS, (2, 2, 0), Repair::Automatic, target_group::node_labels),
+    row(name::MULTI_CLUSTER, (2, 10, 0), Repair::Automatic, target_group::multi_cluster),
 ];
-
-const NOT_FETCHED: &str = "AWS's side is not known yet";
-
-impl Comparison {
-    fn unknown(why: &'static str) -> Self {
-        Self { differences: Vec::new(), unknown: Some(why) }
-    }
-
-    /// Compares one field. What is only likely can be confirmed and not refuted.
-    fn field<T: PartialEq + Display>(&mut self, place: impl Display, wanted: Wanted<T>, actual: &T, at: Option<Timestamp>) {
-        match wanted {
-            Wanted::Free => {}
-            Wanted::Value(wanted) | Wanted::Likely(wanted, _) if wanted == *actual => {}
-            Wanted::Value(wanted) => self.differs(place, wanted, actual, at),
-            Wanted::Likely(_, why) | Wanted::Unknown(why) => self.unknown = Some(why),
-        }
-    }
-
-    fn differs(&mut self, place: impl Display, wanted: impl Display, actual: impl Display, at: Option<Timestamp>) {
-        let (place, wanted, actual) = (place.to_string(), wanted.to_string(), actual.to_string());
-        self.differences.push(Difference { place, wanted, actual, seen_at: at });
-    }
-
-    /// Compares the keys that one annotation decides.
-    fn attributes(&mut self, wanted: &WantedAttributes, annotation: &str, actual: Option<Seen<&Attributes>>, of: impl Display) {
-        for (key, value) in wanted.of(annotation) {
-            let Some(actual) = actual else {
-                self.unknown = Some(NOT_FETCHED);
-                return;
-            };
-            match actual.value.get(key) {
-                Some(found) if same_attribute(value, found) => {}
-                Some(found) => self.differs(format_args!("attribute {key} of {of}"), value, found, actual.at),
-                // An attribute that is not there is neither set nor on.
-                None if matches!(value, "" | "false") => {}
-                // AWS answers every attribute it knows for the resource: one that is missing it would have refused to set,
-                // which shows as a failed reconcile.
-                None => self.unknown = Some("AWS's answer does not have the attribute"),
-            }
-        }
-    }
-}
-
-/// A set in its order, for a message.
-struct Listed<T>(BTreeSet<T>);
-
-impl<T: PartialEq> PartialEq for Listed<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl<T: Display> Display for Listed<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none");
-        }
-        for (index, item) in self.0.iter().enumerate() {
-            write!(f, "{}{item}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-/// 1.4: never compared by the controller after creation.
-fn compare_name(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let mut comparison = Comparison::default();
-    let Some(wanted) = Annotations(&case.service.annotations).text(name::NAME) else { return Ok(comparison) };
-    if wanted.len() > 32 {
-        return Err(AnnotationError::value(name::NAME, wanted, "at most 32 characters"));
-    }
-    let lb = &case.load_balancer.value.load_balancer;
-    comparison.field(format_args!("LoadBalancerName of {}", lb.id), Wanted::Value(wanted), &&*lb.name, case.load_balancer.at);
-    Ok(comparison)
-}
-
-/// 1.4: compared only where one of the two annotations is there; `scheme` first.
-fn compare_scheme(case: &Case<'_>, annotation: &str) -> Result<Comparison, AnnotationError> {
-    let mut comparison = Comparison::default();
-    if let Some((wanted, by)) = annotated_scheme(case.service, case.settings)?
-        && by == annotation
-    {
-        let lb = &case.load_balancer.value.load_balancer;
-        comparison.field::<Scheme>(format_args!("Scheme of {}", lb.id), Wanted::Value(wanted), &lb.scheme, case.load_balancer.at);
-    }
-    Ok(comparison)
-}
-
-/// 1.4, T5: ipv4 is enforced without the annotation.
-fn compare_ip_address_type(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let wanted = ip_address_type(case.service)?;
-    let lb = &case.load_balancer.value.load_balancer;
-    if lb.ip_address_type == IpAddressType::Other {
-        return Ok(Comparison::unknown("AWS answers an address type that is not known here"));
-    }
-    let mut comparison = Comparison::default();
-    comparison.field(
-        format_args!("IpAddressType of {}", lb.id),
-        Wanted::Value(wanted),
-        &lb.ip_address_type,
-        case.load_balancer.at,
-    );
-    Ok(comparison)
-}
-
-/// 1.4, T3, T9, T10.
-fn compare_subnets(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let mut comparison = Comparison::default();
-    if Annotations(&case.service.annotations).text(name::SUBNETS).is_none() {
-        return Ok(comparison);
-    }
-    let Some(known) = case.subnets else { return Ok(Comparison::unknown("the VPC's subnets are not known")) };
-    let wanted = subnets(case.service, case.settings, known.value)?.map(Listed);
-    let lb = &case.load_balancer.value.load_balancer;
-    let actual = Listed(lb.zones.iter().map(|zone| zone.subnet_id.clone()).collect());
-    let at = case.load_balancer.at.min(known.at);
-    comparison.field(format_args!("subnets of {}", lb.id), wanted, &actual, at);
-    Ok(comparison)
-}
-
-/// 1.5: a load balancer without security groups stays so for ever and is passed over.
-fn compare_security_groups(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let mut comparison = Comparison::default();
-    let lb = &case.load_balancer.value.load_balancer;
-    if lb.security_groups.is_empty() {
-        return Ok(comparison);
-    }
-    let Some(known) = case.security_groups else {
-        return Ok(Comparison::unknown("the VPC's security groups are not known"));
-    };
-    let wanted = security_groups(case.service, case.settings, known.value, &lb.vpc_id)?.map(Listed);
-    let actual = Listed(lb.security_groups.clone());
-    comparison.field(format_args!("security groups of {}", lb.id), wanted, &actual, case.load_balancer.at.min(known.at));
-    Ok(comparison)
-}
-
-/// 1.4, T4, T6, T7.
-fn compare_attributes(case: &Case<'_>, annotation: &str) -> Result<Comparison, AnnotationError> {
-    let wanted = load_balancer::attributes(case.service, case.settings)?;
-    let mut comparison = Comparison::default();
-    comparison.attributes(&wanted, annotation, case.attributes, &case.load_balancer.value.load_balancer.id);
-    if annotation == name::ATTRIBUTES {
-        comparison.unknown = comparison.unknown.or(wanted.unknown);
-    }
-    Ok(comparison)
-}
-
-/// 1.8: on the load balancer, its target groups and its managed security group.
-fn compare_tags(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let wanted = match additional_tags(case.service, case.settings)? {
-        Wanted::Value(wanted) if !wanted.is_empty() => wanted,
-        Wanted::Value(_) | Wanted::Free => return Ok(Comparison::default()),
-        Wanted::Likely(_, why) | Wanted::Unknown(why) => return Ok(Comparison::unknown(why)),
-    };
-    let mut comparison = Comparison::default();
-    let mut compare = |tags: Option<Seen<&Tags>>, of: &dyn Display| {
-        let Some(tags) = tags else {
-            comparison.unknown = Some(NOT_FETCHED);
-            return;
-        };
-        for (key, value) in &wanted {
-            let place = || format!("tag {key} of {of}");
-            match (tags.value.get(key.as_str()), value) {
-                (Some(found), WantedTag::Value(value)) if **found == **value => {}
-                (Some(_), WantedTag::Any) => {}
-                (Some(found), WantedTag::Value(value)) => comparison.differs(place(), value, found, tags.at),
-                (None, WantedTag::Value(value)) => comparison.differs(place(), value, "missing", tags.at),
-                (None, WantedTag::Any) => comparison.differs(place(), "some value", "missing", tags.at),
-            }
-        }
-    };
-    let lb = &case.load_balancer.value.load_balancer;
-    compare(case.tags(&lb.arn), &lb.id);
-    for group in case.groups.iter().chain(&case.replaced) {
-        let group = group.group.value;
-        compare(case.tags(&group.arn), &group.id);
-    }
-    if let Some(known) = case.security_groups {
-        for id in known.value.managed(&case.service.name, &lb.vpc_id) {
-            compare(known.value.tags(&id).map(|tags| Seen { value: tags, at: known.at }), &id);
-        }
-    }
-    Ok(comparison)
-}
-
-/// 1.7: target groups of another type are replaced.
-fn compare_target_type(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
-    let mut comparison = groups_known(case);
-    for Group { group, .. } in case.groups.iter().chain(&case.replaced) {
-        let wanted = target_type(case.service, case.settings);
-        comparison.field(format_args!("TargetType of {}", group.value.id), wanted, &group.value.target_type, group.at);
-    }
-    Ok(comparison)
-}
-
-fn groups_known(case: &Case<'_>) -> Comparison {
-    let unknown = case.groups_missing.then_some("not every port of the Service has one known target group in use");
-    Comparison { differences: Vec::new(), unknown }
-}
-
-/// 1.7, T4, T5, T7.
-fn compare_group_attributes(case: &Case<'_>, annotation: &str) -> Result<Comparison, AnnotationError> {
-    let mut comparison = groups_known(case);
-    for group in &case.groups {
-        let wanted = target_group::attributes(case.service, case.settings, group.port)?;
-        comparison.attributes(&wanted, annotation, group.attributes, &group.group.value.id);
-        // What sets proxy protocol may be in the part that could not be read.
-        comparison.unknown = comparison.unknown.or(wanted.unknown);
-    }
-    Ok(comparison)
-}
-
-/// 1.7, T5: every field is enforced.
-fn compare_health<T: PartialEq + Display>(
-    case: &Case<'_>,
-    field: &str,
-    wanted: impl Fn(HealthChecks<'_>) -> Desired<T>,
-    actual: impl Fn(&HealthCheck) -> T,
-) -> Result<Comparison, AnnotationError> {
-    let mut comparison = groups_known(case);
-    for Group { group, .. } in &case.groups {
-        let wanted = wanted(HealthChecks::of(case.service, case.settings, group.value.target_type))?;
-        comparison.field(format_args!("{field} of {}", group.value.id), wanted, &actual(&group.value.health_check), group.at);
-    }
-    Ok(comparison)
-}
-
-/// Fields that only HTTP and HTTPS have. Where AWS has another protocol, that is the difference, and the rest follows.
-fn compare_http(
-    case: &Case<'_>,
-    field: &str,
-    wanted: impl Fn(HealthChecks<'_>) -> Desired<String>,
-    actual: impl Fn(&HealthCheck) -> String,
-) -> Result<Comparison, AnnotationError> {
-    let mut comparison = groups_known(case);
-    for Group { group, .. } in &case.groups {
-        let wanted = wanted(HealthChecks::of(case.service, case.settings, group.value.target_type))?;
-        if &*group.value.health_check.protocol != "TCP" {
-            comparison.field(format_args!("{field} of {}", group.value.id), wanted, &actual(&group.value.health_check), group.at);
-        }
-    }
-    Ok(comparison)
-}

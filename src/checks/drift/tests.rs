@@ -1,3 +1,5 @@
+mod pairs;
+
 use std::sync::Arc;
 
 use super::*;
@@ -36,11 +38,14 @@ fn assert_unknown(world: &World, why: &str) {
 }
 
 fn assert_drift(world: &World, annotation: &str) {
-    assert_eq!(drifted(world), [format!("{annotation},automatic")], "{annotation}");
+    let repair = ROWS.iter().find(|row| row.annotation == annotation).map(|row| row.repair);
+    let (label, code) = if repair == Some(Repair::Never) { ("never", "NLB502") } else { ("automatic", "NLB501") };
+    assert_eq!(drifted(world), [format!("{annotation},{label}")], "{annotation}");
     assert_eq!(count(world).as_deref(), Some("shop,web 1"), "{annotation}");
     let said = world.judge(&CHECK);
-    assert_eq!(said.codes(), ["NLB501"], "{annotation}");
-    assert!(said.findings(&DRIFT)[0].contains(annotation), "{annotation}");
+    assert_eq!(said.codes(), [code], "{annotation}");
+    let kind = if repair == Some(Repair::Never) { &DRIFT_NEVER_REPAIRED } else { &DRIFT };
+    assert!(said.findings(kind)[0].contains(annotation), "{annotation}");
 }
 
 #[test]
@@ -61,190 +66,6 @@ fn a_healthy_service_has_no_drift() {
     assert_silent(&local, "policy Local, 1.7");
     let legacy = World::of(&service("shop/web").annotate(name::TYPE, "nlb-ip")).load_balancer(|lb| lb.security_groups.clear());
     assert_silent(&legacy, "nlb-ip without security groups");
-}
-
-/// One annotation: what a Service says, and AWS as it says and not as it says.
-struct Pair {
-    annotation: &'static str,
-    says: &'static [(&'static str, &'static str)],
-    as_said: fn(World) -> World,
-    otherwise: fn(World) -> World,
-}
-
-const PAIRS: &[Pair] = &[
-    Pair {
-        annotation: name::SCHEME,
-        says: &[(name::SCHEME, "internal")],
-        as_said: |world| world,
-        otherwise: |world| world.load_balancer(|lb| lb.scheme = Scheme::InternetFacing),
-    },
-    Pair {
-        annotation: name::INTERNAL,
-        says: &[(name::INTERNAL, "true")],
-        as_said: |world| world,
-        otherwise: |world| world.load_balancer(|lb| lb.scheme = Scheme::InternetFacing),
-    },
-    Pair {
-        annotation: name::IP_ADDRESS_TYPE,
-        says: &[(name::IP_ADDRESS_TYPE, "dualstack")],
-        as_said: |world| world.load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::SUBNETS,
-        says: &[(name::SUBNETS, "subnet-c, private-a,subnet-b")],
-        as_said: |world| world,
-        otherwise: |world| world.load_balancer(|lb| lb.zones.truncate(2)),
-    },
-    Pair {
-        annotation: name::SECURITY_GROUPS,
-        says: &[(name::SECURITY_GROUPS, "sg-b,sg-a")],
-        as_said: |world| world.load_balancer(|lb| lb.security_groups = ["sg-a".into(), "sg-b".into()].into()),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::ATTRIBUTES,
-        says: &[(name::ATTRIBUTES, "deletion_protection.enabled=True")],
-        as_said: |world| world.attribute("deletion_protection.enabled", "true"),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::ACCESS_LOG_ENABLED,
-        says: &[(name::ACCESS_LOG_ENABLED, "true")],
-        as_said: |world| world.attribute("access_logs.s3.enabled", "true"),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::ACCESS_LOG_BUCKET,
-        says: &[(name::ACCESS_LOG_ENABLED, "true"), (name::ACCESS_LOG_BUCKET, "logs")],
-        as_said: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.bucket", "logs"),
-        otherwise: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.bucket", "Logs"),
-    },
-    Pair {
-        annotation: name::ACCESS_LOG_PREFIX,
-        says: &[(name::ACCESS_LOG_ENABLED, "true"), (name::ACCESS_LOG_PREFIX, "web")],
-        as_said: |world| world.attribute("access_logs.s3.enabled", "true").attribute("access_logs.s3.prefix", "web"),
-        otherwise: |world| world.attribute("access_logs.s3.enabled", "true"),
-    },
-    Pair {
-        annotation: name::CROSS_ZONE,
-        says: &[(name::CROSS_ZONE, "false")],
-        as_said: |world| world,
-        otherwise: |world| world.attribute("load_balancing.cross_zone.enabled", "true"),
-    },
-    Pair {
-        annotation: name::ADDITIONAL_TAGS,
-        says: &[(name::ADDITIONAL_TAGS, "team=shop,env=prod")],
-        as_said: |world| world.tag("team", "shop").tag("env", "prod").tag("cost", "foreign"),
-        otherwise: |world| world.tag("team", "shop").tag("env", "Prod"),
-    },
-    Pair {
-        annotation: name::TARGET_TYPE,
-        says: &[],
-        as_said: |world| world,
-        otherwise: |world| {
-            world.target_groups(|group| {
-                group.target_type = TargetType::Instance;
-                group.health_check.interval_seconds = 30;
-            })
-        },
-    },
-    Pair {
-        annotation: name::TARGET_GROUP_ATTRIBUTES,
-        says: &[(name::TARGET_GROUP_ATTRIBUTES, "deregistration_delay.timeout_seconds=30")],
-        as_said: |world| world.group_attribute("deregistration_delay.timeout_seconds", "30"),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::PROXY_PROTOCOL,
-        says: &[(name::PROXY_PROTOCOL, "*")],
-        as_said: |world| world.group_attribute("proxy_protocol_v2.enabled", "true"),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::PROXY_PROTOCOL_PER_GROUP,
-        says: &[(name::PROXY_PROTOCOL_PER_GROUP, "80")],
-        as_said: |world| world.group_attribute("proxy_protocol_v2.enabled", "true"),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::HEALTH_CHECK_PROTOCOL,
-        says: &[(name::HEALTH_CHECK_PROTOCOL, "http")],
-        as_said: |world| {
-            world.target_groups(|group| {
-                group.health_check.protocol = "HTTP".into();
-                group.health_check.path = Some("/".into());
-                group.health_check.success_codes = Some("200-399".into());
-            })
-        },
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::HEALTH_CHECK_PORT,
-        says: &[(name::HEALTH_CHECK_PORT, "http")],
-        as_said: |world| world.target_groups(|group| group.health_check.port = "8080".into()),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::HEALTH_CHECK_PATH,
-        says: &[(name::HEALTH_CHECK_PROTOCOL, "http"), (name::HEALTH_CHECK_PATH, "/ready")],
-        as_said: |world| http(world, "/ready", "200-399"),
-        otherwise: |world| http(world, "/", "200-399"),
-    },
-    Pair {
-        annotation: name::SUCCESS_CODES,
-        says: &[(name::HEALTH_CHECK_PROTOCOL, "http"), (name::SUCCESS_CODES, "200")],
-        as_said: |world| http(world, "/", "200"),
-        otherwise: |world| http(world, "/", "200-399"),
-    },
-    Pair {
-        annotation: name::HEALTH_CHECK_INTERVAL,
-        says: &[(name::HEALTH_CHECK_INTERVAL, "30")],
-        as_said: |world| world.target_groups(|group| group.health_check.interval_seconds = 30),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::HEALTH_CHECK_TIMEOUT,
-        says: &[(name::HEALTH_CHECK_TIMEOUT, "5")],
-        as_said: |world| world.target_groups(|group| group.health_check.timeout_seconds = 5),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::HEALTHY_THRESHOLD,
-        says: &[(name::HEALTHY_THRESHOLD, "5")],
-        as_said: |world| world.target_groups(|group| group.health_check.healthy_threshold = 5),
-        otherwise: |world| world,
-    },
-    Pair {
-        annotation: name::UNHEALTHY_THRESHOLD,
-        says: &[],
-        as_said: |world| world,
-        otherwise: |world| world.target_groups(|group| group.health_check.unhealthy_threshold = 2),
-    },
-];
-
-fn http(world: World, path: &'static str, codes: &'static str) -> World {
-    world.target_groups(move |group| {
-        group.health_check.protocol = "HTTP".into();
-        group.health_check.path = Some(path.into());
-        group.health_check.success_codes = Some(codes.into());
-    })
-}
-
-fn world_of(pair: &Pair) -> World {
-    let builder = pair.says.iter().fold(web(), |builder, (key, value)| builder.annotate(key, value));
-    World::of(&builder).with(|world| world.controllers(&[controller("2.14.0")]))
-}
-
-#[test]
-fn each_annotation_is_silent_where_aws_is_as_it_says_and_speaks_where_not_1_4_to_1_8() {
-    for pair in PAIRS {
-        assert_silent(&(pair.as_said)(world_of(pair)), pair.annotation);
-        assert_drift(&(pair.otherwise)(world_of(pair)), pair.annotation);
-    }
-    for row in ROWS.iter().filter(|row| row.repair == Repair::Automatic) {
-        assert!(PAIRS.iter().any(|pair| pair.annotation == row.annotation), "{} has no pair", row.annotation);
-    }
 }
 
 #[test]
@@ -441,7 +262,12 @@ fn target_groups_in_replacement_or_of_removed_ports_are_not_judged_t23() {
                 group.health_check.interval_seconds = 30;
             }
         })
-        .change_service(|service| service.ports.truncate(1));
+        .change_service(|service| service.ports.truncate(1))
+        .with(|world| {
+            let part = Arc::make_mut(&mut world.parts.listeners).get_mut("net/one/1").unwrap();
+            Arc::make_mut(part.value.as_mut().unwrap()).truncate(1);
+        })
+        .rules(|rules| rules.truncate(1));
     assert_silent(&gone, "a port that is no more");
     let unused = World::of(&web()).target_groups(|group| group.load_balancers.clear());
     assert_unknown(&unused, "no group in use for the port");
@@ -554,8 +380,205 @@ fn the_ports_variant_of_an_annotation_is_told_under_the_base_name() {
 #[test]
 fn labels_have_no_prefix_and_rows_come_once() {
     let mut names: Vec<&str> = ROWS.iter().map(|row| row.annotation).collect();
-    assert!(names.iter().all(|text| !text.starts_with(PREFIX) && name::ALL.contains(text)));
+    assert!(names.iter().all(|text| !text.starts_with(PREFIX) && (name::ALL.contains(text) || *text == SPEC_PORTS)));
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), ROWS.len());
+    let without: Vec<&str> = name::ALL.iter().copied().filter(|known| !names.contains(known)).collect();
+    assert_eq!(without, [name::TYPE], "1.4: it says who owns the Service and has no field");
+}
+
+#[test]
+fn a_listener_that_is_missing_or_too_many_is_told_by_the_spec_1_6() {
+    let two_ports = || web().port("http", 80, 8080, 30080).port("https", 443, 8443, 30443);
+    let listeners = |change: fn(&mut Vec<crate::inventory::aws::Listener>)| {
+        World::of(&two_ports()).with(|world| {
+            let part = Arc::make_mut(&mut world.parts.listeners).get_mut("net/one/1").unwrap();
+            change(Arc::make_mut(part.value.as_mut().unwrap()));
+        })
+    };
+    let missing = listeners(|all| all.truncate(1));
+    assert_eq!(drifted(&missing), ["spec.ports,automatic"]);
+    assert_eq!(
+        missing.judge(&CHECK).findings(&DRIFT),
+        ["Service shop/web: The controller makes one listener for each port number of spec.ports, and in AWS the listener of \
+          port 443 of net/one/1 is missing, not TCP; the controller changes it back when it next reconciles the Service."]
+    );
+    let foreign = listeners(|all| {
+        let one = all[0].clone();
+        all.push(crate::inventory::aws::Listener { port: 81, ..one });
+    });
+    assert_drift(&foreign, SPEC_PORTS);
+}
+
+#[test]
+fn of_two_protocols_on_one_port_one_listener_is_enough_t22() {
+    let mut builder = web().port("dns", 53, 53, 30053).port("dns-udp", 53, 53, 30054).build();
+    builder.ports[1].protocol = crate::inventory::kube::Protocol::Udp;
+    let world = World::of(&web().port("dns", 53, 53, 30053).port("dns-udp", 53, 53, 30054))
+        .change_service(|service| service.ports.clone_from(&builder.ports))
+        .rules(|rules| rules[1].protocol = "udp".into());
+    assert_silent(&world, "the second protocol is dropped, and let in");
+    assert_drift(&world.rules(|rules| rules.truncate(1)), name::SOURCE_RANGES);
+}
+
+#[test]
+fn rules_of_a_managed_group_are_told_one_by_one_and_then_by_number_1_5() {
+    use crate::checks::testing::rule;
+    use crate::inventory::kube::Protocol;
+    let world = World::of(&web()).rules(|rules| {
+        rules.clear();
+        rules.extend((1..8).map(|port| rule(Protocol::Tcp, port, "10.0.0.0/8")));
+    });
+    assert_eq!(
+        world.judge(&CHECK).findings(&DRIFT),
+        ["Service shop/web: Without the annotation load-balancer-source-ranges the controller enforces its default, and in AWS \
+          inbound rule tcp 80 from 0.0.0.0/0 of sg-managed is missing, not present; inbound rule tcp 1 from 10.0.0.0/8 of \
+          sg-managed is present, not absent; inbound rule tcp 2 from 10.0.0.0/8 of sg-managed is present, not absent; inbound \
+          rule tcp 3 from 10.0.0.0/8 of sg-managed is present, not absent; inbound rule tcp 4 from 10.0.0.0/8 of sg-managed is \
+          present, not absent; each of 3 more inbound rules of sg-managed is present, not absent; the controller changes it \
+          back when it next reconciles the Service."]
+    );
+    let spec = World::of(&web()).change_service(|service| service.source_ranges = vec!["10.0.0.0/8".into()]);
+    assert!(spec.judge(&CHECK).findings(&DRIFT)[0].contains("spec.loadBalancerSourceRanges says"), "T39");
+}
+
+#[test]
+fn rules_are_not_compared_with_groups_of_the_users_own_or_none_1_5_t39() {
+    let own = World::of(&web().annotate(name::SECURITY_GROUPS, "sg-x").annotate(name::SOURCE_RANGES, "10.0.0.0/8"))
+        .load_balancer(|lb| lb.security_groups = ["sg-x".into()].into());
+    assert_silent(&own, "source ranges have no effect");
+    let none = World::of(&web().annotate(name::SOURCE_RANGES, "10.0.0.0/8"))
+        .load_balancer(|lb| lb.security_groups.clear())
+        .rules(Vec::clear);
+    assert_silent(&none, "born without groups");
+    let elsewhere = World::of(&web()).with(|world| world.parts.scope.vpc_id = Some("vpc-2".into())).rules(Vec::clear);
+    assert_unknown(&elsewhere, "rules of other VPCs are not kept");
+}
+
+#[test]
+fn the_default_certificate_may_be_among_the_others_t11() {
+    let others = |arns: &'static [&'static str]| {
+        let builder = web().annotate(name::SSL_CERT, "cert-a,cert-b");
+        pairs::tls(World::of(&builder), "cert-a", arns)
+    };
+    assert_silent(&others(&["cert-b"]), "before 3.4.1");
+    assert_silent(&others(&["cert-b", "cert-a"]), "since 3.4.1");
+    assert_drift(&others(&["cert-a"]), name::SSL_CERT);
+    assert_drift(&others(&["cert-b", "cert-c"]), name::SSL_CERT);
+    let unknown = others(&["cert-b"]).with(|world| world.parts.listener_certificates = Arc::default());
+    assert_unknown(&unknown, "not asked yet");
+}
+
+#[test]
+fn each_missing_part_of_listeners_and_capacity_is_unknown_1_6() {
+    let capacity = World::of(&web().annotate(name::MINIMUM_CAPACITY, "CapacityUnits=3000"));
+    assert_unknown(&capacity.with(|world| world.controllers(&[controller("3.5.0")])), "capacity");
+    let attributes = World::of(&web().annotate("aws-load-balancer-listener-attributes.TCP-80", "tcp.idle_timeout.seconds=60"));
+    assert_unknown(&attributes.with(|world| world.controllers(&[controller("3.5.0")])), "listener attributes");
+    assert_unknown(&World::of(&web()).with(|world| world.parts.listeners = Arc::default()), "listeners");
+    let node_labels = World::of(&service("shop/web").external("instance").annotate(name::TARGET_NODE_LABELS, "a=b"))
+        .target_groups(|group| group.target_type = TargetType::Instance);
+    assert_unknown(&node_labels, "no binding is known");
+}
+
+#[test]
+fn listeners_are_tagged_unless_a_gate_says_otherwise_1_8() {
+    let untagged = |gates: &str| {
+        let gates = controller("3.5.0").flag("feature-gates", gates);
+        let world = World::of(&web().annotate(name::ADDITIONAL_TAGS, "team=shop")).tag("team", "shop");
+        world.with(|world| {
+            world.controllers(&[gates]);
+            Arc::make_mut(&mut world.parts.tags).iter_mut().filter(|(arn, _)| arn.as_str().contains(":listener/")).for_each(
+                |(_, part)| {
+                    Arc::make_mut(part.value.as_mut().unwrap()).remove("team");
+                },
+            );
+        })
+    };
+    assert_drift(&untagged(""), name::ADDITIONAL_TAGS);
+    assert_silent(&untagged("ListenerRulesTagging=false"), "the gate is off");
+}
+
+#[test]
+fn a_weighted_action_is_compared_without_order_1_6() {
+    let builder = || {
+        web().annotate(
+            "actions.TCP-80",
+            r#"{"type":"forward","forwardConfig":{"baseServiceWeight":90,
+                "targetGroups":[{"serviceName":"canary","servicePort":80,"weight":10}]}}"#,
+        )
+    };
+    let weighted = |weights: [u32; 2]| {
+        pairs::weighted(World::of(&builder()), weights).with(|world| world.controllers(&[controller("3.5.0")]))
+    };
+    assert_silent(&weighted([90, 10]), "as it says");
+    let turned = weighted([90, 10]).listeners(|listener| listener.forwards.reverse());
+    assert_silent(&turned, "in another order");
+    assert_drift(&weighted([50, 50]), name::ACTIONS);
+    let foreign = World::of(&web()).listeners(|listener| listener.forwards[0].target_group = "targetgroup/foreign/1".into());
+    assert_drift(&foreign, name::ACTIONS);
+    let unhealthy = weighted([90, 10]).target_groups(|group| {
+        if &*group.name == "canary" {
+            group.health_check.interval_seconds = 30;
+        }
+    });
+    assert_drift(&unhealthy, name::HEALTH_CHECK_INTERVAL);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// T10, 1.4: order, duplicates and blanks never are a difference, and a set that is another one always is.
+    #[test]
+    fn elastic_ips_are_a_set_1_4_t10(order in proptest::collection::vec(0_usize..3, 0..6), blank in " {0,2}") {
+        let known = ["eipalloc-a", "eipalloc-b", "eipalloc-c"];
+        let mut said: Vec<&str> = order.iter().map(|index| known[*index]).collect();
+        let missing = known.iter().find(|id| !said.contains(id)).copied();
+        said.extend(known);
+        let world = |said: &[&str]| {
+            let list = said.join(&format!("{blank},{blank}"));
+            let service = web().annotate(name::SCHEME, "internet-facing").annotate(name::EIP_ALLOCATIONS, &list);
+            pairs::internet_facing(World::of(&service), &known)
+        };
+        assert_silent(&world(&said), "the same set");
+        if let Some(missing) = missing {
+            said.retain(|id| *id != missing);
+            assert_drift(&world(&said), name::EIP_ALLOCATIONS);
+        }
+    }
+
+    /// T10, T11: certificates beside the default one are a set, with or without it.
+    #[test]
+    fn further_certificates_are_a_set_1_6_t11(order in proptest::collection::vec(0_usize..3, 0..6), with_default: bool) {
+        let others = ["cert-b", "cert-c", "cert-d"];
+        let mut said = vec!["cert-a"];
+        said.extend(order.iter().map(|index| others[*index]));
+        said.extend(others);
+        let mut there = others.to_vec();
+        there.extend(with_default.then_some("cert-a"));
+        let world = pairs::tls(World::of(&web().annotate(name::SSL_CERT, &said.join(","))), "cert-a", &there);
+        assert_silent(&world, "the same set");
+    }
+
+    /// 1.5, T10: rules of the managed group are a set, and descriptions do not count.
+    #[test]
+    fn rules_are_a_set_1_5_t10(turned in 0_usize..3, description in proptest::option::of("[a-z]{1,5}")) {
+        let ranges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+        let world = World::of(&web().annotate(name::SOURCE_RANGES, &ranges.join(","))).rules(|rules| {
+            *rules = ranges.map(|range| crate::checks::testing::rule(crate::inventory::kube::Protocol::Tcp, 80, range)).into();
+            rules.rotate_left(turned);
+            rules[0].description = description.as_deref().map(Into::into);
+        });
+        assert_silent(&world, "the same set");
+    }
+
+    /// T7: AWS's booleans have no case; T4: keys that are not named are free.
+    #[test]
+    fn booleans_have_no_case_and_other_keys_are_free_t4_t7(yes in "[tT][rR][uU][eE]", other in "[a-z]{3,8}", value in "[a-z]{0,4}") {
+        let world = World::of(&web().annotate(name::ATTRIBUTES, &format!("deletion_protection.enabled={yes}")))
+            .attribute("deletion_protection.enabled", "true")
+            .attribute(&other, &value);
+        assert_silent(&world, "as AWS spells it");
+    }
 }

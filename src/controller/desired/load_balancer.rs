@@ -3,13 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::controller::annotations::{AnnotationError, Annotations, name, parse_bool};
-use crate::controller::settings::{DEFAULT_TAGS_LOW_PRIORITY, Settings};
+use crate::controller::annotations::{AnnotationError, Annotations, name, parse_bool, parse_integer};
+use crate::controller::settings::{DEFAULT_TAGS_LOW_PRIORITY, Gate, Settings};
 use crate::inventory::aws::{IpAddressType, Scheme, Subnet};
 use crate::inventory::ids::SubnetId;
 use crate::inventory::kube::{Service, Version};
 
 use super::{Desired, Wanted, WantedAttributes, read_map};
+
+/// Minimum capacities are set.
+static CAPACITY_RESERVATION: Gate =
+    Gate { name: "LBCapacityReservation", since: Version::new(2, 11, 0), default: true, before: false };
+/// Tags are set on listeners too.
+pub static LISTENER_TAGGING: Gate =
+    Gate { name: "ListenerRulesTagging", since: Version::new(2, 3, 1), default: true, before: false };
 
 /// The scheme that the annotations name, and which annotation does; `None` when neither of the two is there: an existing
 /// load balancer then keeps its scheme.
@@ -174,6 +181,36 @@ pub fn additional_tags(service: &Service, settings: Settings<'_>) -> Desired<BTr
         };
     }
     Ok(Wanted::Value(wanted))
+}
+
+/// The minimum capacity, in units: kept as it is without the annotation.
+pub fn minimum_capacity(service: &Service, settings: Settings<'_>) -> Desired<i32> {
+    const KEY: &str = name::MINIMUM_CAPACITY;
+    const UNITS: &str = "CapacityUnits";
+    let pairs = match read_map(Annotations(&service.annotations), KEY, settings)? {
+        Wanted::Value(pairs) if !pairs.is_empty() => pairs,
+        Wanted::Value(_) | Wanted::Free => return Ok(Wanted::Free),
+        Wanted::Likely(_, why) | Wanted::Unknown(why) => return Ok(Wanted::Unknown(why)),
+    };
+    let units = pairs.get(UNITS).filter(|_| pairs.len() == 1).and_then(|text| parse_integer(text));
+    let Some(units) = units else {
+        let raw = Annotations(&service.annotations).text(KEY).unwrap_or_default();
+        return Err(AnnotationError::value(KEY, raw, "CapacityUnits and a number"));
+    };
+    Ok(match settings.gate(&CAPACITY_RESERVATION) {
+        Some(true) => Wanted::Value(units),
+        Some(false) => Wanted::Free,
+        None => Wanted::Likely(units, "the controller's gates are not known"),
+    })
+}
+
+/// `on` or `off`: whether traffic through PrivateLink passes the security groups; kept as it is without the annotation.
+pub fn private_link_rules(service: &Service) -> Desired<&str> {
+    match Annotations(&service.annotations).text(name::PRIVATE_LINK_RULES) {
+        None => Ok(Wanted::Free),
+        Some(known @ ("on" | "off")) => Ok(Wanted::Value(known)),
+        Some(raw) => Err(AnnotationError::value(name::PRIVATE_LINK_RULES, raw, "on or off")),
+    }
 }
 
 /// Whether the annotation wants the load balancer to be without security groups.

@@ -13,7 +13,8 @@ use super::load_balancer::without_security_groups;
 use super::{Desired, Wanted};
 
 /// New load balancers get security groups.
-static NLB_SECURITY_GROUP: Gate = Gate { name: "NLBSecurityGroup", since: Version::new(2, 6, 0), default: true, before: false };
+pub static NLB_SECURITY_GROUP: Gate =
+    Gate { name: "NLBSecurityGroup", since: Version::new(2, 6, 0), default: true, before: false };
 
 const FLAGS_UNKNOWN: &str = "the controller's flags on security groups are not known";
 
@@ -66,7 +67,13 @@ impl<'a> KnownGroups<'a> {
         here(self.named.get(text), vpc)
     }
 
-    fn backend(&self, settings: Settings<'_>, vpc: &VpcId) -> Wanted<SecurityGroupId> {
+    /// One group, where it is known.
+    pub fn get(&self, id: &SecurityGroupId) -> Option<&'a SecurityGroup> {
+        self.all.get(id).map(|group| &**group)
+    }
+
+    /// The cluster's shared group.
+    pub fn backend(&self, settings: Settings<'_>, vpc: &VpcId) -> Wanted<SecurityGroupId> {
         if let Some(id) = settings.flag("backend-security-group", "").filter(|id| !id.is_empty()) {
             return Wanted::Value(SecurityGroupId::from(id));
         }
@@ -97,18 +104,19 @@ pub fn security_groups(
     groups: &KnownGroups<'_>,
     vpc: &VpcId,
 ) -> Desired<BTreeSet<SecurityGroupId>> {
-    let annotations = Annotations(&service.annotations);
     if without_security_groups(service, settings)? {
-        let raw = annotations.text(name::DISABLE_NLB_SG).unwrap_or_default();
+        let raw = Annotations(&service.annotations).text(name::DISABLE_NLB_SG).unwrap_or_default();
         return Err(AnnotationError::value(name::DISABLE_NLB_SG, raw, "false, since the load balancer has security groups"));
     }
     if settings.gate(&NLB_SECURITY_GROUP) == Some(false) {
         return Ok(Wanted::Unknown("the controller runs with NLBSecurityGroup=false and the load balancer has security groups"));
     }
-    match annotations.list(name::SECURITY_GROUPS).filter(|list| !list.is_empty()) {
-        Some(list) => custom(&list, annotations, settings, groups, vpc),
-        None => Ok(managed(service, settings, groups, vpc)),
-    }
+    if names_its_own(service) { custom(service, settings, groups, vpc) } else { Ok(managed(service, settings, groups, vpc)) }
+}
+
+/// Whether the Service names security groups of its own. What is said about sources has no effect then.
+pub fn names_its_own(service: &Service) -> bool {
+    Annotations(&service.annotations).list(name::SECURITY_GROUPS).is_some_and(|list| !list.is_empty())
 }
 
 fn managed(
@@ -127,17 +135,12 @@ fn managed(
     }
 }
 
-fn custom(
-    list: &[&str],
-    annotations: Annotations<'_>,
-    settings: Settings<'_>,
-    groups: &KnownGroups<'_>,
-    vpc: &VpcId,
-) -> Desired<BTreeSet<SecurityGroupId>> {
+/// The groups that the Service itself names, by ID or by the tag `Name` (T9).
+pub fn named_groups(service: &Service, groups: &KnownGroups<'_>, vpc: &VpcId) -> Desired<BTreeSet<SecurityGroupId>> {
     let mut wanted = BTreeSet::new();
-    for element in list {
+    for element in Annotations(&service.annotations).list(name::SECURITY_GROUPS).unwrap_or_default() {
         if element.starts_with("sg-") {
-            wanted.insert(SecurityGroupId::from(*element));
+            wanted.insert(SecurityGroupId::from(element));
         } else if element.contains(['*', '?']) {
             // EC2 takes the name for a pattern then.
             return Ok(Wanted::Unknown("a security group's name in the annotation is a pattern"));
@@ -150,7 +153,23 @@ fn custom(
             wanted.extend(found);
         }
     }
-    let manage = match annotations.boolean(name::MANAGE_BACKEND_RULES)? {
+    Ok(Wanted::Value(wanted))
+}
+
+fn custom(
+    service: &Service,
+    settings: Settings<'_>,
+    groups: &KnownGroups<'_>,
+    vpc: &VpcId,
+) -> Desired<BTreeSet<SecurityGroupId>> {
+    let annotations = Annotations(&service.annotations);
+    let mut wanted = match named_groups(service, groups, vpc)? {
+        Wanted::Value(wanted) => wanted,
+        other => return Ok(other),
+    };
+    let annotated =
+        if settings.at_least(Version::new(2, 4, 0)) { annotations.boolean(name::MANAGE_BACKEND_RULES)? } else { None };
+    let manage = match annotated {
         Some(manage) => manage,
         None if !settings.at_least(Version::new(2, 13, 0)) => false,
         None => match settings.switch("enable-manage-backend-security-group-rules", false) {

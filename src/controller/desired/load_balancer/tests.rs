@@ -159,3 +159,30 @@ fn tracking_tags_win_and_external_ones_are_refused_1_8() {
     let error = tags("a=1", Some("2.8.2"), &[("external-managed-tags", "a,b")]).unwrap_err();
     assert_eq!((error.key(), error.category()), (name::ADDITIONAL_TAGS, "value"));
 }
+
+#[test]
+fn a_minimum_capacity_is_one_number_and_needs_its_gate_1_4() {
+    let ask = |value: Option<&str>, gates: &str| {
+        let mut builder = service("a/b");
+        if let Some(value) = value {
+            builder = builder.annotate(name::MINIMUM_CAPACITY, value);
+        }
+        settings_of(Some("3.5.0"), &[("feature-gates", gates)], |settings| minimum_capacity(&builder.build(), settings))
+    };
+    assert_eq!(ask(None, ""), Ok(Wanted::Free));
+    assert_eq!(ask(Some("CapacityUnits=3000"), ""), Ok(Wanted::Value(3000)));
+    assert_eq!(ask(Some("CapacityUnits=3000"), "LBCapacityReservation=false"), Ok(Wanted::Free));
+    for bad in ["CapacityUnits=many", "Units=1", "CapacityUnits=1,Other=2", "3000"] {
+        assert_eq!(ask(Some(bad), "").unwrap_err().key(), name::MINIMUM_CAPACITY, "{bad}");
+    }
+}
+
+#[test]
+fn rules_for_private_link_are_on_or_off_1_4() {
+    let ask = |value: &str| {
+        let service = service("a/b").annotate(name::PRIVATE_LINK_RULES, value).build();
+        private_link_rules(&service).map(|wanted| wanted.map(str::to_owned))
+    };
+    assert_eq!(ask("on"), Ok(Wanted::Value("on".into())));
+    assert!(ask("true").is_err());
+}
