@@ -2,12 +2,15 @@
 
 pub mod catalogue;
 pub mod drift;
+pub mod edited;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod freshness;
-pub mod lint;
 pub mod headroom;
+pub mod labels;
+pub mod lint;
 pub mod model;
+pub mod mute;
 pub mod quotas;
 pub mod security_groups;
 pub mod services;
@@ -56,6 +59,7 @@ pub struct Context<'a> {
 /// All checks, in the order their families are exposed.
 pub static CHECKS: &[&Check] = &[
     &services::CHECK,
+    &labels::CHECK,
     &target_health::CHECK,
     &zones::CHECK,
     &subnets::CHECK,
@@ -64,19 +68,21 @@ pub static CHECKS: &[&Check] = &[
     &headroom::CHECK,
     &drift::CHECK,
     &lint::CHECK,
+    &edited::CHECK,
+    &mute::CHECK,
     &freshness::CHECK,
 ];
 
 static FINDINGS: FamilyDescription = FamilyDescription {
     name: "findings",
-    help: "Findings of this code at the moment; 0 only where the check ran and saw everything it judges by.",
+    help: "Findings of this code at the moment, muted ones left out; 0 only where the check ran and saw everything it judges by.",
     kind: FamilyKind::Gauge,
     labels: &["code", "severity"],
 };
 
 /// Every observed family, in the order of exposition.
 pub fn families() -> impl Iterator<Item = &'static FamilyDescription> {
-    CHECKS.iter().flat_map(|check| check.families.iter().copied()).chain([&FINDINGS])
+    CHECKS.iter().flat_map(|check| check.families.iter().copied()).chain([&FINDINGS, &mute::FINDINGS_MUTED])
 }
 
 /// Runs every check over a picture; see [`run`].
@@ -84,7 +90,7 @@ pub fn run_all(snapshot: &Snapshot, policy: &Policy, now: Timestamp, stopwatch: 
     run(CHECKS, snapshot, policy, now, stopwatch)
 }
 
-/// Runs these checks over a picture. `stopwatch` gives the time elapsed since some fixed moment.
+/// Runs these checks over a picture and takes out the findings that Services mute. `stopwatch` gives the time elapsed since some fixed moment.
 ///
 /// A check that panics says nothing and is marked as failed; the others go on.
 pub fn run(
@@ -124,8 +130,10 @@ pub fn run(
             &b.subject,
         ))
     });
+    let muted = mute::take_out(&mut outcome.findings, &context);
     let counted = count_findings(checks, &outcome, &context);
     outcome.families.push(counted);
+    outcome.families.push(Family::new(&mute::FINDINGS_MUTED, muted));
     outcome
 }
 
@@ -141,7 +149,7 @@ fn count_findings(checks: &[&'static Check], outcome: &Outcome, context: &Contex
         }
     }
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Family { description: &FINDINGS, samples }
+    Family::new(&FINDINGS, samples)
 }
 
 /// Whether a source that the check cannot judge without never succeeded, or so long ago that its values have vanished.
@@ -160,6 +168,10 @@ mod tests {
 
     use super::*;
     use crate::inventory::parts::{Parts, SourceStatus, source};
+
+    fn counted_in(outcome: &Outcome) -> &Family {
+        outcome.families.iter().find(|family| std::ptr::eq(family.description, &FINDINGS)).expect("findings are always counted")
+    }
 
     fn nothing_known() -> Snapshot {
         Snapshot::join(Parts::default(), Timestamp::UNIX_EPOCH, Expiry { max_staleness: Duration::from_secs(1800) })
@@ -211,7 +223,7 @@ mod tests {
             let now = Timestamp::from_second(10_000).unwrap();
             let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
             let outcome = run(&[&subnets::CHECK], &snapshot, &policy, now, || Duration::ZERO);
-            outcome.families.last().expect("findings are always counted").samples.len()
+            counted_in(&outcome).samples.len()
         };
         assert_eq!(counted(at(8_200), false), subnets::CHECK.findings.len(), "1800 s old is still shown");
         assert_eq!(counted(at(8_199), false), 0);
@@ -234,7 +246,7 @@ mod tests {
             outcome.runs.iter().map(|run| (run.check, run.success)).collect::<Vec<_>>(),
             [("bad", false), ("freshness", true)]
         );
-        let counted = outcome.families.last().expect("findings are always counted");
+        let counted = counted_in(&outcome);
         assert!(counted.samples.iter().all(|sample| sample.labels[0].as_str() != catalogue::DRIFT.code), "a zero would be a lie");
     }
 }

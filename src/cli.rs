@@ -87,6 +87,15 @@ pub struct ServeArgs {
     #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
     pub kube_context: Option<String>,
 
+    /// ConfigMap in the exporter's own namespace in which it keeps what it remembers of annotations, to notice edits over
+    /// restarts; inside a cluster eks-nlb-exporter-state unless told, elsewhere none unless told; an empty name means none.
+    /// Its Role needs get and update on this name, and create on configmaps.
+    #[arg(long = "state.configmap", value_name = "NAME", env = "EKS_NLB_STATE_CONFIGMAP", hide_env_values = true)]
+    pub state_config_map: Option<String>,
+    /// File to keep it in instead.
+    #[arg(long = "state.path", value_name = "FILE", env = "EKS_NLB_STATE_PATH", hide_env_values = true)]
+    pub state_path: Option<PathBuf>,
+
     /// How much to log.
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
     pub log_level: LogLevel,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::quota::quota;
-use policy::Policy;
+use policy::{Policy, label_name};
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -190,6 +190,20 @@ impl Config {
                 return refuse(key.into(), &0, "a load balancer has at least one");
             }
         }
+        let labels = &self.policy.service_labels;
+        for (at, key) in labels.iter().enumerate() {
+            // Kubernetes' own limits: a prefix of at most 253 characters, a slash and 63 more.
+            let is_key = key.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && key.len() <= 317
+                && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+            if !is_key {
+                return refuse("policy.service_labels".into(), &format!("{key:?}"), "it is a list of keys of labels");
+            }
+            if let Some(same) = labels[..at].iter().find(|other| label_name(other) == label_name(key)) {
+                let both = format!("[{same}, {key}]");
+                return refuse("policy.service_labels".into(), &both, "no two of its names may be exposed as the same label");
+            }
+        }
         Ok(())
     }
 }
@@ -262,6 +276,9 @@ mod tests {
             ("policy:\n  drift_hold_down_seconds: 18446744073709551615\n", vec!["policy.drift_hold_down_seconds", "a week"]),
             ("policy:\n  target_hold_down_seconds: 604801\n", vec!["policy.target_hold_down_seconds", "604801"]),
             ("aws:\n  endpoint_url: localhost\n", vec!["aws.endpoint_url", "is localhost", "http://HOST:PORT"]),
+            ("policy:\n  service_labels: [team, '']\n", vec!["policy.service_labels", "\"\""]),
+            ("policy:\n  service_labels: [team, 'two words']\n", vec!["policy.service_labels", "two words"]),
+            ("policy:\n  service_labels: [part-of, x, part_of]\n", vec!["policy.service_labels", "[part-of, part_of]"]),
             ("policy: [\n", vec!["c.yml"]),
             ("policy:\n\t- x\n", vec!["c.yml"]),
         ] {

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub(crate) mod expiry;
+pub mod history;
 pub mod ids;
 pub mod kube;
 pub mod membership;

@@ -5,6 +5,7 @@ pub mod aws;
 mod intern;
 pub mod kube;
 pub mod schedule;
+pub mod state;
 pub mod store;
 
 use std::fmt;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::evaluator;
@@ -21,11 +22,15 @@ use crate::inventory::parts::Parts;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
+use crate::sources::state::{self, StateSettings};
 use crate::sources::store::Store;
 use crate::version;
 
 /// How long to wait before looking again for a way to the API server.
 const NO_CLIENT_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long the last write of what is remembered may take.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// Everything the daemon was told.
 #[derive(Debug, Clone)]
@@ -34,6 +39,8 @@ pub struct Settings {
     pub aws: AwsSettings,
     /// How to reach Kubernetes.
     pub kube: KubeSettings,
+    /// Where to keep what is remembered over a restart.
+    pub state: StateSettings,
     /// The configuration as it was read: the policy, and what a reload is compared with.
     pub config: Config,
     /// Where that came from; `None` without a file.
@@ -63,6 +70,11 @@ impl Settings {
             kube: KubeSettings {
                 context: first_given(&args.kube_context, &config.kubernetes.context),
                 ..KubeSettings::default()
+            },
+            state: StateSettings {
+                config_map: args.state_config_map.clone(),
+                path: args.state_path.clone(),
+                ..StateSettings::default()
             },
             config,
             config_file: args.config_file.clone(),
@@ -101,7 +113,9 @@ pub(super) async fn serve(
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
     tasks.spawn(aws::run(settings.aws, store.clone(), Arc::clone(&observer)));
-    tasks.spawn(watch_kubernetes(settings.kube, store.clone(), observer));
+    tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
+    let (finish, finishing) = oneshot::channel();
+    let mut keeper = tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing));
     tasks.spawn(evaluator::run(store.clone(), configuration.policies(), Arc::clone(&exposition), Arc::clone(&readiness)));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
 
@@ -117,6 +131,15 @@ pub(super) async fn serve(
             result?;
             anyhow::bail!("a task of the daemon ended");
         }
+        result = &mut keeper => {
+            result?;
+            anyhow::bail!("a task of the daemon ended");
+        }
+    }
+    // It writes what it knows a last time; one that has gone has nothing to write.
+    let _ = finish.send(());
+    if tokio::time::timeout(LAST_WRITE, keeper).await.is_err() {
+        tracing::warn!("what was remembered could not be written in time; the last edits may be forgotten");
     }
     tracing::info!("Stopped");
     Ok(())

@@ -57,6 +57,12 @@ catalogue! {
         "The controller repairs this at its next reconcile: restart it or touch the Service, and find out who changed AWS.",
     DRIFT_NEVER_REPAIRED = "NLB502" Warning "An annotation that is read at creation only differs from AWS, and the controller never repairs that."
         "Put the annotation back, or replace the load balancer in a planned window.",
+    EDITED = "NLB503" Info "Annotations of a Service were edited after its load balancer was created."
+        "EKS advises against it: check that each of them took effect, or create the Service again in a planned window.",
+    EDITED_IN_VAIN = "NLB504" Warning "An annotation that is read only when the load balancer is created was edited afterwards, and never takes effect."
+        "Put the annotation back, or replace the load balancer in a planned window.",
+    HISTORY_LOST = "NLB505" Info "What was remembered of the Services' annotations was lost, so edits made before now are not known."
+        "Look at the log for the reason; of each Service that exists only what is edited from now on is noticed.",
     SERVICE_BLOCKED = "NLB510" Warning "The controller cannot reconcile a Service."
         "The event's message names the cause; until it is gone no annotation of the Service takes effect.",
     BINDING_BLOCKED = "NLB511" Warning "The controller cannot reconcile a TargetGroupBinding."
@@ -117,6 +123,8 @@ catalogue! {
         "Look at its failures, at throttling and at the exporter's own budget.",
     RESOURCES_MISSING = "NLB904" Info "Some resources of a source could not be read."
         "Look at the log for the resources' names.",
+    MUTE_NOT_FOLLOWED = "NLB906" Info "A mute annotation of a Service has run out or cannot be read."
+        "Write it as CODES until DATE: reason, at most 90 days ahead, or remove it.",
 }
 
 #[cfg(test)]

@@ -146,8 +146,22 @@ pub struct Sample {
 pub struct Family {
     /// What it is.
     pub description: &'static FamilyDescription,
+    /// Label names that the policy adds after the description's; empty for nearly every family.
+    pub added_labels: Arc<[Arc<str>]>,
     /// Its samples.
     pub samples: Vec<Sample>,
+}
+
+impl Family {
+    /// A family whose labels are its description's.
+    pub fn new(description: &'static FamilyDescription, samples: Vec<Sample>) -> Self {
+        Self { description, added_labels: Arc::default(), samples }
+    }
+
+    /// Label names, in the order of every sample's values.
+    pub fn label_names(&self) -> impl Iterator<Item = &str> {
+        self.description.labels.iter().copied().chain(self.added_labels.iter().map(|name| &**name))
+    }
 }
 
 /// How bad a finding is. The order is that of urgency.
@@ -267,11 +281,19 @@ impl Report {
         let at = match self.families.iter().position(|family| std::ptr::eq(family.description, description)) {
             Some(at) => at,
             None => {
-                self.families.push(Family { description, samples: Vec::new() });
+                self.families.push(Family::new(description, Vec::new()));
                 self.families.len() - 1
             }
         };
         FamilyWriter { family: &mut self.families[at] }
+    }
+
+    /// Opens a family that has labels beyond its description's; the same ones at each opening.
+    pub fn family_with(&mut self, description: &'static FamilyDescription, added_labels: &Arc<[Arc<str>]>) -> FamilyWriter<'_> {
+        let writer = self.family(description);
+        debug_assert!(writer.family.samples.is_empty() || writer.family.added_labels == *added_labels, "{}", description.name);
+        writer.family.added_labels = Arc::clone(added_labels);
+        writer
     }
 
     /// Adds a finding.
@@ -304,9 +326,15 @@ pub struct FamilyWriter<'a> {
 impl FamilyWriter<'_> {
     /// Adds a series. Label values stand in the description's order; a value that is not finite is unknown and left out.
     pub fn sample<const N: usize>(&mut self, labels: [Label; N], value: f64) -> &mut Self {
-        debug_assert_eq!(N, self.family.description.labels.len(), "{}", self.family.description.name);
+        self.row(Box::new(labels), value)
+    }
+
+    /// Adds a series of a family whose number of labels only the policy knows.
+    pub fn row(&mut self, labels: Box<[Label]>, value: f64) -> &mut Self {
+        let Family { description, added_labels, samples } = &mut *self.family;
+        debug_assert_eq!(labels.len(), description.labels.len() + added_labels.len(), "{}", description.name);
         if value.is_finite() {
-            self.family.samples.push(Sample { labels: Box::new(labels), value });
+            samples.push(Sample { labels, value });
         }
         self
     }

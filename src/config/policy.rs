@@ -66,6 +66,8 @@ pub struct Policy {
     pub quota_warning_ratio: f64,
     /// What one more load balancer is taken to use up.
     pub load_balancer_cost: LoadBalancerCost,
+    /// Labels of Services that `service_labels` carries, for joins that route alerts; e.g. `team`.
+    pub service_labels: Vec<String>,
 }
 
 impl Default for Policy {
@@ -80,6 +82,7 @@ impl Default for Policy {
             quota_overrides: BTreeMap::new(),
             quota_warning_ratio: 0.9,
             load_balancer_cost: LoadBalancerCost::default(),
+            service_labels: Vec::new(),
         }
     }
 }
@@ -88,5 +91,39 @@ impl Policy {
     /// See `max_staleness_seconds`.
     pub fn max_staleness(&self) -> Duration {
         Duration::from_secs(self.max_staleness_seconds)
+    }
+}
+
+/// The name under which a label of Kubernetes is exposed, as kube-state-metrics spells it: `label_`, what is no letter, digit
+/// or underscore becomes one, and `partOf` becomes `part_of`.
+pub fn label_name(key: &str) -> String {
+    let mut name = "label_".to_owned();
+    let mut after_small = false;
+    for character in key.chars() {
+        if after_small && character.is_ascii_uppercase() {
+            name.push('_');
+        }
+        let kept = character.is_ascii_alphanumeric();
+        name.push(if kept { character.to_ascii_lowercase() } else { '_' });
+        after_small = character.is_ascii_lowercase() || character.is_ascii_digit();
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_named_as_kube_state_metrics_names_it() {
+        for (key, name) in [
+            ("team", "label_team"),
+            ("app.kubernetes.io/part-of", "label_app_kubernetes_io_part_of"),
+            ("costCenter", "label_cost_center"),
+            ("HTTPServer2Go", "label_httpserver2_go"),
+            ("a_b", "label_a_b"),
+        ] {
+            assert_eq!(label_name(key), name);
+        }
     }
 }

@@ -110,7 +110,7 @@ impl Collector for AboutThePicture {
             let samples = samples
                 .into_iter()
                 .map(|(check, value)| Sample { labels: check.map(Label::Static).into_iter().collect(), value });
-            write_family(&mut encoder, &Family { description, samples: samples.collect() })
+            write_family(&mut encoder, &Family::new(description, samples.collect()))
         };
         let Outcome { evaluated_at, runs, .. } = &*self.0;
         open(&PICTURE_TIMESTAMP, vec![(None, evaluated_at.as_duration().as_secs_f64())])?;
@@ -124,7 +124,7 @@ fn write_family(encoder: &mut DescriptorEncoder<'_>, family: &Family) -> fmt::Re
     if family.samples.is_empty() {
         return Ok(());
     }
-    let FamilyDescription { name, help, kind, labels } = family.description;
+    let FamilyDescription { name, help, kind, .. } = family.description;
     let name = format!("{PREFIX}{name}");
     let kind = match kind {
         FamilyKind::Info => MetricType::Info,
@@ -133,7 +133,7 @@ fn write_family(encoder: &mut DescriptorEncoder<'_>, family: &Family) -> fmt::Re
     };
     let mut metric = describe(encoder, &name, help, kind)?;
     for sample in &family.samples {
-        let pairs = Pairs { names: labels, values: &sample.labels };
+        let pairs = Pairs { family, values: &sample.labels };
         if kind == MetricType::Info {
             metric.encode_info(&pairs)?;
         } else {
@@ -159,14 +159,14 @@ fn whole(value: f64) -> Option<i64> {
 
 #[derive(Debug)]
 struct Pairs<'a> {
-    names: &'static [&'static str],
+    family: &'a Family,
     values: &'a [Label],
 }
 
 impl EncodeLabelSet for Pairs<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        for (name, value) in self.names.iter().zip(self.values) {
-            (*name, value.as_str()).encode(encoder.encode_label())?;
+        for (name, value) in self.family.label_names().zip(self.values) {
+            (name, value.as_str()).encode(encoder.encode_label())?;
         }
         Ok(())
     }
@@ -270,7 +270,7 @@ mod tests {
         let mut stems = BTreeSet::new();
         for description in &descriptions {
             let labels = description.labels.iter().map(|_| Label::Static("x")).collect();
-            let family = Family { description, samples: vec![Sample { labels, value: 1.0 }] };
+            let family = Family::new(description, vec![Sample { labels, value: 1.0 }]);
             let outcome = Arc::new(Outcome {
                 evaluated_at: Timestamp::UNIX_EPOCH,
                 families: vec![family],

@@ -12,6 +12,7 @@ use super::aws::{
     Address, Attributes, CapacityReservation, EksCluster, Listener, LoadBalancer, Locale, NetworkInterface, PrefixList,
     QuotaValue, RouteTable, SecurityGroup, Subnet, Tags, TargetGroup, TargetHealth, Vpc,
 };
+use super::history::History;
 use super::ids::{
     AllocationId, Arn, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId, SubnetId,
     TargetGroupId, VpcId, ZoneName,
@@ -96,6 +97,8 @@ pub struct Parts {
     pub leader_lease: Part<Option<LeaderLease>>,
     /// Whether the DaemonSet `kube-system/aws-node` (the VPC CNI) exists.
     pub vpc_cni: Part<bool>,
+    /// What was edited since the load balancers were made. This program's own memory: it does not grow old.
+    pub history: Part<History>,
     /// How each source is doing, by its name.
     pub sources: Arc<BTreeMap<Arc<str>, SourceStatus>>,
 }
@@ -180,6 +183,9 @@ pub mod source {
             pub const ALL: &[&str] = &[$($name),+];
         };
     }
+    /// Where this program keeps what it remembers. None of [`ALL`]: the picture is whole without it.
+    pub const STATE: &str = "exporter_state";
+
     names! {
         ADDRESSES = "aws_addresses",
         ACCOUNT_LIMITS = "aws_account_limits",

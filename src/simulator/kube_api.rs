@@ -2,6 +2,7 @@
 //!
 //! It knows no world: whoever owns one upserts objects into a [`KubeStore`] and serves its [`router`].
 
+mod config_maps;
 mod selector;
 mod serve;
 mod store;
@@ -45,6 +46,8 @@ pub const EVENTS: Resource = Resource::new("", "v1", "events", "Event", true);
 pub const PODS: Resource = Resource::new("", "v1", "pods", "Pod", true);
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true);
+/// ConfigMaps: the one kind that can be written.
+pub const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps", "ConfigMap", true);
 /// Deployments.
 pub const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments", "Deployment", true);
 /// DaemonSets.
@@ -88,6 +91,7 @@ pub const ALL: &[Resource] = &[
     EVENTS,
     PODS,
     ENDPOINT_SLICES,
+    CONFIG_MAPS,
     DEPLOYMENTS,
     DAEMON_SETS,
     LEASES,

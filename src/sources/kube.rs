@@ -10,7 +10,7 @@ mod client;
 mod controllers;
 mod endpoint_slices;
 mod events;
-mod failure;
+pub(super) mod failure;
 mod fields;
 mod gateway_api;
 mod leader;

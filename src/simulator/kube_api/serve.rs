@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::config_maps;
 use super::selector::Selector;
 use super::store::{Key, Kind, KubeStore, Verb};
 use super::{ALL, Resource};
@@ -40,8 +41,9 @@ async fn answer(
     method: Method,
     uri: Uri,
     Query(parameters): Query<HashMap<String, String>>,
+    body: Bytes,
 ) -> Response {
-    if method != Method::GET {
+    if method != Method::GET && !config_maps::takes(&method, uri.path()) {
         return status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this server is read only");
     }
     match uri.path().trim_end_matches('/') {
@@ -75,6 +77,9 @@ async fn answer(
     }
     if !served {
         return plain(StatusCode::NOT_FOUND, "404 page not found\n");
+    }
+    if method != Method::GET {
+        return config_maps::write(&store, &method, target.namespace.as_deref(), target.name.as_deref(), &body);
     }
     match verb {
         Verb::Get => get(&store, &target),
@@ -365,7 +370,7 @@ fn failure(code: StatusCode, reason: &str, message: &str) -> Value {
     })
 }
 
-fn status(code: StatusCode, reason: &str, message: &str) -> Response {
+pub(super) fn status(code: StatusCode, reason: &str, message: &str) -> Response {
     document(code, &failure(code, reason, message))
 }
 
@@ -373,7 +378,7 @@ fn document(code: StatusCode, value: &Value) -> Response {
     json_body(code, Body::from(value.to_string()))
 }
 
-fn json_body(code: StatusCode, body: Body) -> Response {
+pub(super) fn json_body(code: StatusCode, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -36,7 +36,7 @@ pub(super) fn trouble(operation: &str, error: &watcher::Error) -> Trouble {
 }
 
 /// The category of a client's error.
-pub(super) fn category(error: &kube::Error) -> FailureCategory {
+pub(in crate::sources) fn category(error: &kube::Error) -> FailureCategory {
     match error {
         kube::Error::Api(status) => of_status(status.code),
         kube::Error::Auth(_) => FailureCategory::Expired,
@@ -49,7 +49,7 @@ pub(super) fn category(error: &kube::Error) -> FailureCategory {
 }
 
 /// An error's own words, and those of its causes that say more.
-pub(super) fn message(error: &kube::Error) -> String {
+pub(in crate::sources) fn message(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
