@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use eks_nlb_exporter::simulator::kube_api::DEPLOYMENTS;
+use eks_nlb_exporter::simulator::world::annotation;
 use eks_nlb_exporter::simulator::{self, Simulator, SimulatorSettings};
 
 use crate::support::{Daemon, Scrape, eventually, exporter, get};
@@ -71,12 +72,32 @@ const OPERATIONS: &[(&str, &str, &str, &str)] = &[
     ("DescribeAddresses", "aws_addresses", "ec2", "elastic_ips"),
     ("DescribeAvailabilityZones", "aws_availability_zones", "ec2", ""),
     ("DescribeVpcs", "aws_vpcs", "ec2", ""),
+    ("DescribeListenerCertificates", "aws_listener_certificates", "elasticloadbalancing", ""),
+    ("DescribeListenerAttributes", "aws_listener_attributes", "elasticloadbalancing", ""),
+    ("DescribeCapacityReservation", "aws_capacity_reservations", "elasticloadbalancing", ""),
+    ("DescribeCluster", "aws_eks_cluster", "eks", ""),
 ];
+
+/// Somebody's Services speak of everything that is only asked for then.
+fn annotate(simulator: &Simulator) {
+    simulator.world.edit(|world| {
+        let now = eks_nlb_exporter::clock::now();
+        let names: Vec<_> = world.load_balanced().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            for (short, value) in [
+                ("listener-attributes.TCP-80", "tcp.idle_timeout.seconds=350"),
+                ("minimum-load-balancer-capacity", "CapacityUnits=0"),
+            ] {
+                world.annotate(&name, annotation(short), Some(value), now).unwrap();
+            }
+        }
+    });
+}
 
 #[tokio::test]
 async fn a_denied_action_is_named_and_the_rest_lives() {
     for (operation, source, service, family) in OPERATIONS {
-        let setting = Setting::start(&[&format!("{operation}=deny")]).await;
+        let setting = Setting::start_in(&[&format!("{operation}=deny")], annotate).await;
         let scrape = setting
             .when("the denial is reported and the others are up", |scrape| {
                 let up = scrape.family("source_up");

@@ -12,14 +12,18 @@ use eks_nlb_exporter::expose::own::OwnMetrics;
 use eks_nlb_exporter::inventory::parts::{Parts, source};
 use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
 use eks_nlb_exporter::simulator::Simulator;
-use eks_nlb_exporter::sources::aws::{self, AwsSettings, BudgetSettings, FixedCredentials};
+use eks_nlb_exporter::sources::aws::{self, AwsSettings, BudgetSettings, Budgets, FixedCredentials};
 use eks_nlb_exporter::sources::kube::{self, KubeSettings};
 use eks_nlb_exporter::sources::store::Store;
 use jiff::Timestamp;
 
 use crate::support::eventually;
 
-/// Reads everything once. `unheard_of` are sources that this world cannot answer.
+/// What is asked only where a Service speaks of it, and was never recorded.
+const SPOKEN_OF: &[&str] = &[source::LISTENER_CERTIFICATES, source::LISTENER_ATTRIBUTES, source::CAPACITY_RESERVATIONS];
+
+/// Reads everything once. `unheard_of` are sources that this world cannot answer: one that has such is a recorded one, which
+/// knows nothing of EKS, of the tags of listeners and of what only some Services speak of either.
 pub(crate) async fn gather(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str]) -> Parts {
     gather_named(aws_url, kube_settings, unheard_of, None).await
 }
@@ -32,13 +36,14 @@ async fn gather_named(aws_url: String, kube_settings: KubeSettings, unheard_of: 
         region: Some("us-east-1".into()),
         cluster_name: cluster_name.map(Into::into),
         endpoint_url: Some(aws_url),
+        describe_cluster: unheard_of.is_empty(),
         credentials: Some(FixedCredentials { access_key_id: "test".into(), secret_access_key: "test".into() }),
         ..AwsSettings::default()
     };
     // The pace is another test's business.
     let unhurried = BudgetSettings { rate: 2_000.0, burst: 2_000.0, concurrency: 8 };
-    let budgets = &mut aws_settings.budgets;
-    for budget in [&mut budgets.elasticloadbalancing, &mut budgets.ec2, &mut budgets.servicequotas, &mut budgets.sts] {
+    let Budgets { elasticloadbalancing, ec2, servicequotas, sts, eks } = &mut aws_settings.budgets;
+    for budget in [elasticloadbalancing, ec2, servicequotas, sts, eks] {
         *budget = unhurried;
     }
     let client = kube::client(&kube_settings).await.unwrap();
@@ -46,9 +51,13 @@ async fn gather_named(aws_url: String, kube_settings: KubeSettings, unheard_of: 
     let asking = tokio::spawn(aws::run(aws_settings, store.clone(), observer));
     let parts = eventually("everything was read once", Duration::from_secs(120), async || {
         let parts = store.read();
+        let recorded = !unheard_of.is_empty();
         let heard = |name: &str| {
             let status = parts.sources.get(name);
-            status.is_some_and(|status| status.absent || (status.last_success.is_some() && status.missing == 0))
+            let spared = recorded && (name == source::TAGS || SPOKEN_OF.contains(&name));
+            let whole = |missing| missing == 0 || spared;
+            let spoken_of = recorded && SPOKEN_OF.contains(&name);
+            status.is_some_and(|status| status.absent || ((status.last_success.is_some() || spoken_of) && whole(status.missing)))
         };
         let waiting: Vec<&str> = source::ALL.iter().filter(|name| !unheard_of.contains(*name) && !heard(name)).copied().collect();
         if waiting.is_empty() { Ok(parts) } else { Err(format!("{waiting:?} {:?}", parts.sources)) }

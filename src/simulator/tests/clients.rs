@@ -27,6 +27,7 @@ client!(elb, aws_sdk_elasticloadbalancingv2);
 client!(ec2, aws_sdk_ec2);
 client!(quotas, aws_sdk_servicequotas);
 client!(sts, aws_sdk_sts);
+client!(eks, aws_sdk_eks);
 
 /// An answer to a request of no SDK: its status and body.
 pub(super) async fn raw(url: &str, method: http::Method, headers: &[(&str, &str)], body: &'static str) -> (u16, String) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_ec2::types::Filter;
 use aws_sdk_elasticloadbalancingv2::error::ProvideErrorMetadata;
 
-use super::clients::{ec2, elb, quotas, raw, simulator, sts};
+use super::clients::{ec2, eks, elb, quotas, raw, simulator, sts};
 use crate::simulator::{Operation, Sizes, world::ACCOUNT_ID};
 
 #[tokio::test]
@@ -187,8 +187,90 @@ async fn errors_of_elastic_load_balancing_are_typed_for_the_sdk() {
     ] {
         assert_eq!(error.as_deref(), Some("ValidationError"));
     }
-    let error = client.describe_listener_certificates().listener_arn("x").send().await.unwrap_err();
+    let error = client.describe_ssl_policies().send().await.unwrap_err();
     assert_eq!(error.code(), Some("InvalidAction"), "a call the simulator does not know is refused as AWS refuses it");
+}
+
+#[tokio::test]
+async fn what_is_set_on_a_listener_and_reserved_is_told_as_it_is() {
+    let simulator = simulator(Sizes::default()).await;
+    let client = elb(&simulator);
+    let (lb, tls, tcp) = simulator.world.edit(|world| {
+        let id = world.load_balancers.keys().next().unwrap().clone();
+        let lb = world.load_balancers.get_mut(&id).unwrap();
+        lb.capacity_units = Some(2750);
+        let mut other = lb.listeners[0].clone();
+        (other.id, other.port, other.protocol) = ("00000000000000aa".into(), 8443, "TLS".into());
+        other.tls = Some(("ELBSecurityPolicy-2016-08".into(), "arn:aws:acm:us-east-1:1:certificate/0".into()));
+        other.certificates = (0..3).map(|n| format!("arn:aws:acm:us-east-1:1:certificate/{n}").into()).collect();
+        other.tags.insert("team".into(), "edge".into());
+        lb.listeners.push(other);
+        let arns: Vec<String> =
+            world.load_balancers[&id].listeners.iter().map(|listener| world.listener_arn(&id, listener).to_string()).collect();
+        (world.load_balancer_arn(&id).to_string(), arns.last().unwrap().clone(), arns[0].clone())
+    });
+    let mut certificates = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = client.describe_listener_certificates().listener_arn(&tls).page_size(3);
+        let page = call.set_marker(marker.take()).send().await.unwrap();
+        certificates.extend(page.certificates().iter().map(|one| (one.certificate_arn().unwrap().to_owned(), one.is_default())));
+        marker = page.next_marker().map(str::to_owned);
+        if marker.is_none() {
+            break;
+        }
+    }
+    let default = "arn:aws:acm:us-east-1:1:certificate/0".to_owned();
+    assert_eq!(certificates.len(), 4);
+    assert_eq!(&certificates[..2], [(default.clone(), Some(true)), (default, Some(false))]);
+    assert_eq!(simulator.counters.calls(Operation::DescribeListenerCertificates), 2);
+    assert!(client.describe_listener_certificates().listener_arn(&tcp).send().await.unwrap().certificates().is_empty());
+
+    let attributes = client.describe_listener_attributes().listener_arn(&tcp).send().await.unwrap();
+    let attributes: Vec<_> = attributes.attributes().iter().map(|one| (one.key().unwrap(), one.value().unwrap())).collect();
+    assert_eq!(attributes, [("tcp.idle_timeout.seconds", "350")]);
+    let tags = client.describe_tags().resource_arns(&tls).resource_arns(&lb).send().await.unwrap();
+    let has_team =
+        |n: usize| tags.tag_descriptions()[n].tags().iter().any(|tag| tag.key() == Some("team") && tag.value() == Some("edge"));
+    assert!(has_team(0) && !has_team(1));
+    let reserved = client.describe_capacity_reservation().load_balancer_arn(&lb).send().await.unwrap();
+    assert_eq!(reserved.minimum_load_balancer_capacity().and_then(|minimum| minimum.capacity_units()), Some(2750));
+    simulator.world.edit(|world| world.load_balancers.values_mut().for_each(|lb| lb.capacity_units = None));
+    let reserved = client.describe_capacity_reservation().load_balancer_arn(&lb).send().await.unwrap();
+    assert!(reserved.minimum_load_balancer_capacity().is_none());
+    let error = client.describe_listener_attributes().listener_arn(format!("{tls}0")).send().await.unwrap_err();
+    assert!(error.as_service_error().unwrap().is_listener_not_found_exception());
+}
+
+#[tokio::test]
+async fn eks_knows_the_cluster_and_no_other() {
+    let simulator = simulator(Sizes::default()).await;
+    simulator.world.edit(|world| world.auto_mode = true);
+    let client = eks(&simulator);
+    let answer = client.describe_cluster().name("demo").send().await.unwrap();
+    let cluster = answer.cluster().unwrap();
+    assert_eq!((cluster.name(), cluster.status().map(|status| status.as_str())), (Some("demo"), Some("ACTIVE")));
+    let network = cluster.resources_vpc_config().unwrap();
+    let automatic = cluster.kubernetes_network_config().unwrap().elastic_load_balancing().unwrap().enabled();
+    assert_eq!(automatic, Some(true));
+    simulator.world.read(|world| {
+        assert_eq!(network.vpc_id(), Some(world.scope.vpc_id.as_str()));
+        assert_eq!(network.cluster_security_group_id(), Some(world.scope.node_group.as_str()));
+        assert!(network.subnet_ids().iter().all(|id| world.subnets.contains_key(id.as_str())));
+    });
+    let error = client.describe_cluster().name("other").send().await.unwrap_err();
+    assert!(error.as_service_error().unwrap().is_resource_not_found_exception());
+    for (fault, code) in [
+        ("DescribeCluster=deny", "AccessDeniedException"),
+        ("eks:*=throttle", "ThrottlingException"),
+        ("DescribeCluster=error", "ServerException"),
+        ("DescribeCluster=expire", "ExpiredTokenException"),
+    ] {
+        simulator.faults.set(vec![fault.parse().unwrap()]);
+        let error = client.describe_cluster().name("demo").send().await.unwrap_err();
+        assert_eq!(error.code(), Some(code), "{fault}");
+    }
+    assert_eq!(simulator.counters.errors(Operation::DescribeCluster), 5);
 }
 
 #[tokio::test]

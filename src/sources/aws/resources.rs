@@ -58,6 +58,8 @@ pub(crate) struct Resources {
     membership: Membership,
     /// What is asked only where a Service speaks of it.
     wanted: Wanted,
+    /// The listeners whose tags are asked for.
+    tagged: BTreeSet<Arn>,
     /// The parts as they were at the last look.
     seen: Parts,
     /// Groups of instances are already to be asked again because of a node.
@@ -91,6 +93,7 @@ impl Resources {
             picture: Picture::default(),
             membership: Membership::default(),
             wanted: Wanted::default(),
+            tagged: BTreeSet::new(),
             seen: Parts::default(),
             nodes_until: None,
             leading_since: None,

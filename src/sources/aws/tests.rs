@@ -2,6 +2,7 @@
 //! a recorded world into the store?
 
 mod pace;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

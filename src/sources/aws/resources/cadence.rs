@@ -15,7 +15,7 @@ impl Resources {
         let now = Instant::now();
         let (rate, intervals) = (self.elb.dispatcher().rate(), &self.intervals);
         let per_second = |calls: usize, interval: Duration| calls as f64 / interval.as_secs_f64().max(0.001);
-        let tagged_listeners = self.wanted.tags.len();
+        let tagged_listeners = self.tagged.len();
         let listed = self.tags.plan.len().saturating_sub(tagged_listeners);
         let lists = per_second(listed / 400 + 2, intervals.load_balancers);
         let batches = listed.div_ceil(elb::TAGS_A_CALL) + tagged_listeners.div_ceil(elb::TAGS_A_CALL);

@@ -31,9 +31,9 @@ impl Resources {
             self.look_at_members(now);
         }
         let controllers_differ = !same(&self.seen.controllers.value, &parts.controllers.value);
-        let wanted_differs = (membership_differs || kubernetes_differs || controllers_differ) && self.look_at_wanted(&parts, now);
-        if membership_differs || wanted_differs {
-            self.look_at_tagged(&parts, wanted_differs, now);
+        if membership_differs || kubernetes_differs || controllers_differ {
+            self.look_at_wanted(&parts, now);
+            self.look_at_tagged(&parts, now);
         }
         self.read_after_hold_downs(&parts, now);
         if membership_differs || kubernetes_differs {
@@ -64,17 +64,21 @@ impl Resources {
             && Arc::ptr_eq(&self.seen.tags, &parts.tags)
     }
 
-    /// The tags of everything in the lists, and of the listeners of which they are wanted.
-    fn look_at_tagged(&mut self, parts: &Parts, wanted_differs: bool, now: Instant) {
-        if !wanted_differs
+    /// The tags of everything in the lists, and of the listeners of which they are wanted. Those wait until the listeners of
+    /// all load balancers are known: asked for one by one they would fill no call.
+    fn look_at_tagged(&mut self, parts: &Parts, now: Instant) {
+        let wanted = &self.wanted.tags;
+        let tagged = if self.listeners.plan.first_round_over() { wanted.clone() } else { wanted & &self.tagged };
+        if tagged == self.tagged
             && same(&self.seen.load_balancers.value, &parts.load_balancers.value)
             && same(&self.seen.target_groups.value, &parts.target_groups.value)
         {
             return;
         }
+        self.tagged = tagged;
         let load_balancers = parts.load_balancers.get().into_iter().flatten().map(|(_, one)| &one.arn);
         let target_groups = parts.target_groups.get().into_iter().flatten().map(|(_, one)| &one.arn);
-        let all = load_balancers.chain(target_groups).chain(&self.wanted.tags);
+        let all = load_balancers.chain(target_groups).chain(&self.tagged);
         let arns = all.map(|arn| (arn.clone(), arn.clone())).collect();
         self.tags.set_resources(arns, Urgency::List, &self.store, now);
         if parts.load_balancers.complete().is_some() && parts.target_groups.complete().is_some() {
@@ -100,12 +104,11 @@ impl Resources {
         self.fit_cadence();
     }
 
-    /// Whether something else than before is wanted of listeners and load balancers. What changed is asked about again.
-    fn look_at_wanted(&mut self, parts: &Parts, now: Instant) -> bool {
+    /// What is wanted of listeners and load balancers, and what of that changed: it is asked about again.
+    fn look_at_wanted(&mut self, parts: &Parts, now: Instant) {
         let changed = changed_listeners(&self.seen.listeners, &parts.listeners);
         let wanted = Wanted::of(parts, &self.membership);
-        let differs = wanted != self.wanted;
-        if differs {
+        if wanted != self.wanted {
             let before = std::mem::replace(&mut self.wanted, wanted);
             let arns = |wanted: &BTreeSet<Arn>| wanted.iter().map(|arn| (arn.clone(), arn.clone())).collect();
             let store = &self.store;
@@ -120,7 +123,6 @@ impl Resources {
             self.ask_about_listener(arn, now, Urgency::First);
             self.ask_about_listener(arn, now + self.intervals.after_hold_down, Urgency::Routine);
         }
-        differs
     }
 
     fn act_on(&mut self, changes: &Changes, parts: &Parts, now: Instant) {
