@@ -11,6 +11,7 @@ pub mod labels;
 pub mod lint;
 pub mod model;
 pub mod mute;
+pub mod orphans;
 pub mod quotas;
 pub mod security_groups;
 pub mod services;
@@ -70,6 +71,7 @@ pub static CHECKS: &[&Check] = &[
     &lint::CHECK,
     &edited::CHECK,
     &mute::CHECK,
+    &orphans::CHECK,
     &freshness::CHECK,
 ];
 

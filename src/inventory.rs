@@ -1,6 +1,7 @@
 //! Stage 2, remember: what the sources found, as plain immutable data with ages and gaps, joined into one picture. Pure.
 
 pub mod aws;
+pub mod departures;
 pub(crate) mod expiry;
 pub mod history;
 pub mod ids;

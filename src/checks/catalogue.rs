@@ -33,10 +33,14 @@ catalogue! {
         "See the verdict of each subnet: tags, free addresses, cluster.",
     ODD_ROLE_TAG_VALUE = "NLB203" Warning "A subnet's role tag has a value that the controller does not accept."
         "Set the tag's value to 1 or to the empty string.",
+    SHARED_UNTAGGED_SUBNETS = "NLB204" Warning "Several clusters share a VPC and the subnets that load balancers are put in carry no cluster tag."
+        "Tag each subnet with kubernetes.io/cluster/NAME for every cluster that may use it; a subnet tagged for others only is left alone.",
     ROLE_CONTRADICTS_ROUTE = "NLB205" Warning "A subnet's role tag contradicts its route table."
         "Give the subnet's route table an internet gateway route, or move the tag to a subnet that has one.",
     SUBNET_LOW = "NLB206" Info "A subnet has fewer than 16 free addresses."
         "Plan for more address space before the next load balancers.",
+    NO_PRIVATE_SUBNET = "NLB207" Warning "Internal load balancers are wanted and every subnet they can be put in is public."
+        "Tag private subnets with kubernetes.io/role/internal-elb, or add some to the VPC.",
     RULES_EXHAUSTED = "NLB301" Critical "A security group of the load balancers' endpoints has no room for the rules of one more load balancer."
         "Raise the quota on rules per security group; other ways out are ip targets, one Ingress in place of several Services, or another account.",
     RULES_NEARLY_EXHAUSTED = "NLB302" Warning "A security group is close to its quota of rules."
@@ -111,10 +115,30 @@ catalogue! {
         "Add the annotation aws-load-balancer-nlb-target-type, or set spec.loadBalancerClass on a new Service.",
     IN_TREE_OWNED = "NLB702" Info "A Service is owned by the in-tree provider instead of the AWS Load Balancer Controller."
         "Plan a migration: a new Service with the controller's annotations, then move traffic.",
+    DUPLICATE_LOAD_BALANCERS = "NLB703" Warning "Several load balancers carry the tags of one Service."
+        "See which of them the Service's status names and where clients go, then delete the others with their target groups.",
+    ORPHANED_LOAD_BALANCER = "NLB704" Warning "A load balancer of this cluster belongs to an object that does not exist."
+        "Make sure that no other cluster of the same name uses it, then delete it with its target groups and security group.",
+    ORPHANED_TARGET_GROUP = "NLB705" Warning "A target group of this cluster belongs to an object that does not exist."
+        "Make sure that no other cluster of the same name uses it, then delete it.",
+    ORPHANED_SECURITY_GROUP = "NLB706" Info "A managed security group of this cluster belongs to an object that does not exist."
+        "Make sure that no other cluster of the same name uses it, then delete the rules that refer to it and the group.",
+    ORPHANED_RULES = "NLB707" Warning "A security group has rules of load balancers that do not exist, and they use up its quota."
+        "Delete the rules named by their description.",
+    UNUSED_TARGET_GROUP = "NLB708" Info "A target group of a Service is used by no load balancer."
+        "Delete it if the Service's load balancer works without it, as a replaced one would be.",
+    STUCK_DELETION = "NLB709" Warning "A Service has been in deletion for long, and a controller's finalizer holds it."
+        "Read the controller's events and log: deletion protection, a missing permission, or no controller that cleans up.",
     NO_CONTROLLER = "NLB710" Warning "No AWS Load Balancer Controller was found in the cluster, and Services need it."
         "Install the controller, 2.7.2 or newer.",
     OLD_CONTROLLER = "NLB711" Warning "The AWS Load Balancer Controller is older than 2.7.2."
         "Upgrade the controller.",
+    TWO_CONTROLLERS = "NLB712" Warning "More than one AWS Load Balancer Controller runs in the cluster."
+        "Keep one: two revoke each other's security group rules and fight for the same load balancers.",
+    CONTROLLER_UNAVAILABLE = "NLB713" Critical "The AWS Load Balancer Controller has no available replica, and Services need it."
+        "Look at its pods: until one is ready nothing is reconciled, and its webhooks refuse new Services.",
+    SERVICE_PENDING = "NLB714" Warning "A Service has waited long for its load balancer, and nothing tells why."
+        "Look at the controller's log for this Service, and whether it runs with the expected cluster name and Region.",
     SOURCE_DOWN = "NLB901" Warning "A source fails."
         "The failure names the call and the reason; the values it feeds grow old and then vanish.",
     SOURCE_DENIED = "NLB902" Warning "A permission is missing."

@@ -1,18 +1,24 @@
 //! What is there, and whose is it? The info families of load balancers, target groups, Services and the controller, and the
 //! findings about who owns what.
 
+mod controllers;
+mod lifecycle;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::catalogue::{IN_TREE_OWNED, LOAD_BALANCER_NOT_ACTIVE, NO_CONTROLLER, OLD_CONTROLLER, OWNED_BY_NOBODY};
+use super::catalogue::{
+    CONTROLLER_UNAVAILABLE, DUPLICATE_LOAD_BALANCERS, IN_TREE_OWNED, LOAD_BALANCER_NOT_ACTIVE, NO_CONTROLLER, OLD_CONTROLLER,
+    OWNED_BY_NOBODY, SERVICE_PENDING, STUCK_DELETION, TWO_CONTROLLERS,
+};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::{Check, Context};
 use crate::controller::ownership::{Ownership, owner_in};
 use crate::inventory::aws::LoadBalancerState;
-use crate::inventory::kube::{PortReference, Service, ServiceType, Version};
+use crate::inventory::kube::{PortReference, Service, ServiceType};
 use crate::inventory::parts::{Parts, source};
-use crate::inventory::snapshot::{Controller, Owner, Snapshot};
+use crate::inventory::snapshot::{Owner, Snapshot};
 
 static LOAD_BALANCER_INFO: FamilyDescription = FamilyDescription {
     name: "load_balancer_info",
@@ -79,17 +85,17 @@ static SERVICE_LOAD_BALANCERS: FamilyDescription = FamilyDescription {
     kind: FamilyKind::Gauge,
     labels: &["namespace", "service"],
 };
-static CONTROLLER_INFO: FamilyDescription = FamilyDescription {
-    name: "controller_info",
-    help: "The AWS Load Balancer Controller and its version, from its Deployment's image or labels.",
-    kind: FamilyKind::Info,
-    labels: &["controller", "version"],
-};
-static CONTROLLER_LEADER_SINCE: FamilyDescription = FamilyDescription {
-    name: "controller_leader_since_timestamp_seconds",
-    help: "Since when the controller's leader leads (spec.acquireTime of its Lease): it restarted or moved then.",
+static SERVICE_DELETION: FamilyDescription = FamilyDescription {
+    name: "service_deletion_timestamp_seconds",
+    help: "When the deletion of a Service began that still exists (metadata.deletionTimestamp): of Services that ask for a load balancer or have one to be cleaned up.",
     kind: FamilyKind::Gauge,
-    labels: &["controller"],
+    labels: &["namespace", "service"],
+};
+static GATEWAY_INFO: FamilyDescription = FamilyDescription {
+    name: "gateway_info",
+    help: "A Gateway whose class asks the AWS Load Balancer Controller for a Network Load Balancer; controller is spec.controllerName of its GatewayClass.",
+    kind: FamilyKind::Info,
+    labels: &["namespace", "gateway", "class", "controller"],
 };
 static EXPORTER_SCOPE_INFO: FamilyDescription = FamilyDescription {
     name: "exporter_scope_info",
@@ -111,29 +117,36 @@ pub static CHECK: Check = Check {
         &SERVICE_CREATED,
         &SERVICE_PROVISIONED,
         &SERVICE_LOAD_BALANCERS,
-        &CONTROLLER_INFO,
-        &CONTROLLER_LEADER_SINCE,
+        &SERVICE_DELETION,
+        &GATEWAY_INFO,
+        &controllers::INFO,
+        &controllers::LEADER_SINCE,
+        &controllers::REPLICAS,
+        &controllers::AVAILABLE_REPLICAS,
         &EXPORTER_SCOPE_INFO,
     ],
-    findings: &[&LOAD_BALANCER_NOT_ACTIVE, &OWNED_BY_NOBODY, &IN_TREE_OWNED, &NO_CONTROLLER, &OLD_CONTROLLER],
+    findings: &[
+        &LOAD_BALANCER_NOT_ACTIVE,
+        &OWNED_BY_NOBODY,
+        &IN_TREE_OWNED,
+        &DUPLICATE_LOAD_BALANCERS,
+        &STUCK_DELETION,
+        &NO_CONTROLLER,
+        &OLD_CONTROLLER,
+        &TWO_CONTROLLERS,
+        &CONTROLLER_UNAVAILABLE,
+        &SERVICE_PENDING,
+    ],
     sources: &[source::LOAD_BALANCERS, source::TARGET_GROUPS, source::TAGS, source::SERVICES, source::CONTROLLER],
     run,
 };
 
-/// The version that EKS recommends at least.
-const RECOMMENDED: Version = Version::new(2, 7, 2);
-
-/// The oldest version whose rules are modelled as a whole. Of older ones only the choice of subnets is.
-const MODELLED: Version = Version::new(2, 4, 0);
-
-/// How long after its last renewal a Lease still shows a living controller. Leaders renew every few seconds.
-const LEASE_ALIVE: SignedDuration = SignedDuration::from_mins(5);
-
 fn run(context: &Context<'_>, report: &mut Report) {
     load_balancers(context.snapshot, report);
     target_groups(context.snapshot, report);
-    services(context.snapshot, report);
-    controller(context, report);
+    services(context, report);
+    gateways(&context.snapshot.parts, report);
+    controllers::judge(context, report);
     scope(&context.snapshot.parts, report);
 }
 
@@ -230,11 +243,16 @@ fn port_label(port: &PortReference) -> Label {
     }
 }
 
-fn services(snapshot: &Snapshot, report: &mut Report) {
+fn services(context: &Context<'_>, report: &mut Report) {
+    let snapshot = context.snapshot;
     let parts = &snapshot.parts;
     let counted = CountedLoadBalancers::of(snapshot);
     for (name, service) in parts.services.get().into_iter().flatten() {
         let owner = owner_in(service, parts);
+        if let Some(deleted_at) = service.deleted_at.filter(|_| lifecycle::concerns(service, owner)) {
+            report.family(&SERVICE_DELETION).sample([(&name.namespace).into(), (&name.name).into()], seconds(deleted_at));
+            lifecycle::find_stuck(context, service, deleted_at, report);
+        }
         if service.service_type != ServiceType::LoadBalancer && owner != Ownership::LoadBalancerController {
             continue;
         }
@@ -256,6 +274,10 @@ fn services(snapshot: &Snapshot, report: &mut Report) {
         }
         if service.deleted_at.is_none() {
             find_owner(service, owner, report);
+            lifecycle::find_duplicates(context, service, report);
+            if owner == Ownership::LoadBalancerController && load_balancers == Some(0) {
+                lifecycle::find_pending(context, service, report);
+            }
         }
     }
 }
@@ -307,38 +329,16 @@ fn find_owner(service: &Service, owner: Ownership, report: &mut Report) {
     }
 }
 
-fn controller(context: &Context<'_>, report: &mut Report) {
-    let name = Controller::LoadBalancerController.as_str();
-    let parts = &context.snapshot.parts;
-    let deployments = parts.controllers.get();
-    let versions: BTreeSet<Option<Version>> = deployments.into_iter().flat_map(|list| list.values()).map(|d| d.version).collect();
-    for version in versions {
-        let label: Label = version.map(|version| version.to_string()).into();
-        report.family(&CONTROLLER_INFO).sample([name.into(), label], 1.0);
-    }
-    for deployment in deployments.into_iter().flat_map(|list| list.values()) {
-        if let Some(version) = deployment.version.filter(|version| *version < RECOMMENDED) {
-            let modelled = if version < MODELLED { "; what it does differs from what this program judges by" } else { "" };
-            let message =
-                format!("Deployment {} runs {version}; {RECOMMENDED} or newer is recommended{modelled}.", deployment.name);
-            report.find(&OLD_CONTROLLER, Subject::Cluster, None, message);
-        }
-    }
-    let lease = parts.leader_lease.get().and_then(Option::as_ref);
-    if let Some(acquired_at) = lease.filter(|lease| lease.holder.is_some()).and_then(|lease| lease.acquired_at) {
-        report.family(&CONTROLLER_LEADER_SINCE).sample([name.into()], seconds(acquired_at));
-    }
-    let alive =
-        lease.and_then(|lease| lease.renewed_at).is_some_and(|renewed_at| context.now.duration_since(renewed_at) < LEASE_ALIVE);
-    if !alive && parts.controllers.complete().is_some_and(BTreeMap::is_empty) {
-        let need = parts.services.get().into_iter().flat_map(|list| list.values());
-        let need = need
-            .filter(|service| service.deleted_at.is_none() && owner_in(service, parts) == Ownership::LoadBalancerController)
-            .count();
-        if need > 0 {
-            let message =
-                format!("No Deployment of the controller and no living leader Lease; {need} Services are its to serve.");
-            report.find(&NO_CONTROLLER, Subject::Cluster, None, message);
+/// The `spec.controllerName` of classes whose Gateways get a Network Load Balancer.
+const GATEWAY_CONTROLLER: &str = "gateway.k8s.aws/nlb";
+
+fn gateways(parts: &Parts, report: &mut Report) {
+    let classes = parts.gateway_classes.get();
+    for (name, gateway) in parts.gateways.get().into_iter().flatten() {
+        let class = classes.and_then(|classes| classes.get(&gateway.class));
+        if let Some(class) = class.filter(|class| &*class.controller == GATEWAY_CONTROLLER) {
+            let labels = [(&name.namespace).into(), (&name.name).into(), (&gateway.class).into(), (&class.controller).into()];
+            report.family(&GATEWAY_INFO).sample(labels, 1.0);
         }
     }
 }

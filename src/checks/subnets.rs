@@ -1,10 +1,15 @@
 //! Is there a subnet for the next load balancer, in which zones, and how long will its addresses last?
 
 pub(crate) mod demand;
+mod private;
+mod rivals;
 
 use std::collections::BTreeMap;
 
-use super::catalogue::{NO_USABLE_ZONE, ODD_ROLE_TAG_VALUE, ROLE_CONTRADICTS_ROUTE, SUBNET_LOW, SUBNET_NEARLY_FULL};
+use super::catalogue::{
+    NO_PRIVATE_SUBNET, NO_USABLE_ZONE, ODD_ROLE_TAG_VALUE, ROLE_CONTRADICTS_ROUTE, SHARED_UNTAGGED_SUBNETS, SUBNET_LOW,
+    SUBNET_NEARLY_FULL,
+};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::{Check, Context};
 use crate::controller::settings::Settings;
@@ -56,7 +61,15 @@ static USABLE_ZONES: FamilyDescription = FamilyDescription {
 pub static CHECK: Check = Check {
     name: "subnets",
     families: &[&INFO, &AVAILABLE, &TOTAL, &DISCOVERY, &ROUTE, &USABLE_ZONES],
-    findings: &[&SUBNET_NEARLY_FULL, &NO_USABLE_ZONE, &ODD_ROLE_TAG_VALUE, &ROLE_CONTRADICTS_ROUTE, &SUBNET_LOW],
+    findings: &[
+        &SUBNET_NEARLY_FULL,
+        &NO_USABLE_ZONE,
+        &ODD_ROLE_TAG_VALUE,
+        &SHARED_UNTAGGED_SUBNETS,
+        &ROLE_CONTRADICTS_ROUTE,
+        &SUBNET_LOW,
+        &NO_PRIVATE_SUBNET,
+    ],
     sources: &[source::SUBNETS, source::ROUTE_TABLES, source::AVAILABILITY_ZONES, source::SERVICES],
     run,
 };
@@ -81,9 +94,12 @@ fn run(context: &Context<'_>, report: &mut Report) {
         write_discovery(*scheme, &discovery, report);
         judge_addresses(&network, *scheme, &discovery, report);
     }
-    for (scheme, dualstack) in demand::demand(context.snapshot) {
-        judge_zones(&network, rules, scheme, dualstack, report);
+    let demand = demand::demand(context.snapshot);
+    for (scheme, dualstack) in &demand {
+        judge_zones(&network, rules, *scheme, *dualstack, report);
     }
+    private::judge(context.snapshot, &network, rules, &demand, report);
+    rivals::judge(context.snapshot, &network, rules, &demand, report);
     for subnet in subnets.values().filter(|subnet| !is_foreign(subnet, cluster_name)) {
         judge_tags(subnet, &network, report);
     }

@@ -99,6 +99,14 @@ pub fn reconciled(service: &Service, controller: Option<&ControllerDeployment>) 
     service.deleted_at.is_none() && owner(service, controller) == Ownership::LoadBalancerController
 }
 
+/// Whether every running controller names its resources after the cluster this program looks at. One with another
+/// `--cluster-name` tags nothing that could be found here, and what is tagged here is perhaps not this cluster's.
+pub fn serves_this_cluster(parts: &Parts) -> bool {
+    let controllers = parts.controllers.get().into_iter().flat_map(|list| list.values());
+    let mut names = controllers.filter_map(|controller| controller.flag("cluster-name"));
+    names.all(|name| parts.scope.cluster_name.as_deref() == Some(name))
+}
+
 enum Claim {
     Yes,
     No,
@@ -231,5 +239,110 @@ mod tests {
         assert_eq!(owner(&service, Some(&elsewhere)), Ownership::Nobody(Unowned::NamespaceNotWatched));
         let here = controller("2.8.2").flag("watch-namespace", "shop").build();
         assert_eq!(owner(&service, Some(&here)), Ownership::LoadBalancerController);
+    }
+
+    /// A row of the truth table: the paragraph, the Service, the controller (version and flags), the owner.
+    type Row = (&'static str, Service, (&'static str, &'static [(&'static str, &'static str)]), Ownership);
+
+    fn of_type(service_type: ServiceType, builder: &crate::checks::testing::ServiceBuilder) -> Service {
+        Service { service_type, ..builder.build() }
+    }
+
+    /// Every row of 2 (rules 1 to 4), 2.1, 2.2, 2.3 and T13, over versions, gates and flags.
+    fn truth_table() -> Vec<Row> {
+        use Ownership::{AutoMode, InTreeClassic, InTreeNetwork, LoadBalancerController as Lbc, Nobody, NotAsked, ThirdParty};
+        const NEW: (&str, &[(&str, &str)]) = ("3.5.0", &[]);
+        const ONLY: (&str, &[(&str, &str)]) = ("3.5.0", &[("feature-gates", "ServiceTypeLoadBalancerOnly=true")]);
+        let web = || service("shop/web");
+        let typed = |value: &str| web().annotate(name::TYPE, value);
+        let dying = |mut service: Service| {
+            service.deleted_at = Some(service.created_at);
+            service
+        };
+        let with_finalizer = |mut service: Service, finalizer: &str| {
+            service.finalizers.push(finalizer.into());
+            service
+        };
+        const IN_TREE_FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+        const FINALIZER: &str = "service.k8s.aws/resources";
+        vec![
+            ("2 rule 1", dying(web().external("ip").build()), NEW, Lbc),
+            ("2 rule 1", dying(typed("nlb").build()), NEW, InTreeNetwork),
+            ("2 rule 2", of_type(ServiceType::NodePort, &web().external("instance")), NEW, Lbc),
+            ("2 rule 2", of_type(ServiceType::NodePort, &typed("nlb-ip")), NEW, Lbc),
+            ("2 rule 2", of_type(ServiceType::ClusterIp, &web().external("ip")), NEW, Lbc),
+            ("2 rule 2", of_type(ServiceType::NodePort, &web().external("instance")), ONLY, NotAsked),
+            ("2 rule 2", of_type(ServiceType::ClusterIp, &web().external("ip")), ONLY, NotAsked),
+            ("2 rule 2", web().external("ip").build(), ONLY, Lbc),
+            ("2 rule 2", of_type(ServiceType::ClusterIp, &web()), NEW, NotAsked),
+            ("2 rule 2", of_type(ServiceType::NodePort, &typed("nlb")), NEW, NotAsked),
+            ("2 rule 2", of_type(ServiceType::NodePort, &typed("external")), NEW, NotAsked),
+            ("1.10", of_type(ServiceType::NodePort, &web().external("ip")), ("2.3.1", ONLY.1), Lbc),
+            ("2 rule 3", web().class(CONTROLLER_CLASS).build(), NEW, Lbc),
+            ("2 rule 3", web().class(CONTROLLER_CLASS).build(), ("2.4.0", &[]), Lbc),
+            ("2 rule 3", web().class("example.com/lb").external("ip").build(), NEW, ThirdParty),
+            ("2 rule 3", web().class("example.com/lb").annotate(name::TYPE, "nlb-ip").build(), NEW, ThirdParty),
+            ("2 rule 3", web().class("mine").build(), ("3.5.0", &[("load-balancer-class", "mine")]), Lbc),
+            ("2 rule 3, before 2.4.0", web().class("mine").external("ip").build(), ("2.3.1", &[]), Lbc),
+            ("T13", web().class(CONTROLLER_CLASS).build(), ("3.5.0", &[("load-balancer-class", "mine")]), ThirdParty),
+            ("T13", with_finalizer(web().external("ip").build(), IN_TREE_FINALIZER), NEW, Lbc),
+            ("T13", with_finalizer(typed("nlb").build(), FINALIZER), NEW, InTreeNetwork),
+            ("2 rule 4", typed("nlb-ip").build(), NEW, Lbc),
+            ("2 rule 4", typed("nlb-ip").build(), ("2.0.0", &[]), Lbc),
+            ("2 rule 4", web().external("ip").build(), NEW, Lbc),
+            ("2 rule 4", web().external("instance").build(), NEW, Lbc),
+            ("2 rule 4", typed("external").build(), NEW, Nobody(Unowned::NoTargetType)),
+            ("2 rule 4", web().annotate(name::TARGET_TYPE, "ip").build(), NEW, InTreeClassic),
+            ("T38", web().external("IP").build(), NEW, Nobody(Unowned::OddTargetType)),
+            ("T38", web().external("Instance").build(), NEW, Nobody(Unowned::OddTargetType)),
+            ("T38", web().class(CONTROLLER_CLASS).annotate(name::TARGET_TYPE, "IP").build(), NEW, Lbc),
+            ("2.1", typed("nlb").class(CONTROLLER_CLASS).build(), NEW, Lbc),
+            ("2.1", typed("clb").class(CONTROLLER_CLASS).build(), NEW, Lbc),
+            ("2.2", web().class("example.com/lb").annotate(name::TYPE, "nlb").build(), NEW, ThirdParty),
+            ("2.2", typed("nlb").build(), NEW, InTreeNetwork),
+            ("2.2", web().build(), NEW, InTreeClassic),
+            ("2.2", typed("NLB").build(), NEW, InTreeClassic),
+            ("2.2", typed("").build(), NEW, InTreeClassic),
+            ("2.3", web().class(AUTO_MODE_CLASS).build(), NEW, AutoMode),
+            ("2.3", web().class(AUTO_MODE_CLASS).external("ip").build(), NEW, AutoMode),
+            (
+                "2",
+                web().external("ip").build(),
+                ("3.5.0", &[("feature-gates", "EnableServiceController=false")]),
+                Nobody(Unowned::ServiceControllerOff),
+            ),
+            ("1.10", web().external("ip").build(), ("2.4.2", &[("feature-gates", "EnableServiceController=false")]), Lbc),
+            ("2", web().external("ip").build(), ("3.5.0", &[("watch-namespace", "ops")]), Nobody(Unowned::NamespaceNotWatched)),
+            ("2", web().external("ip").build(), ("3.5.0", &[("watch-namespace", "shop")]), Lbc),
+            ("2", typed("nlb").build(), ("3.5.0", &[("watch-namespace", "ops")]), InTreeNetwork),
+        ]
+    }
+
+    #[test]
+    fn ownership_is_as_the_truth_table_says() {
+        for (paragraph, service, (version, flags), expected) in truth_table() {
+            let deployment = flags.iter().fold(controller(version), |it, (key, value)| it.flag(key, value)).build();
+            let shown = (paragraph, version, flags, service.service_type, &service.load_balancer_class, &service.annotations);
+            assert_eq!(owner(&service, Some(&deployment)), expected, "{shown:?}");
+            let built = service.deleted_at.is_none() && expected == Ownership::LoadBalancerController;
+            assert_eq!(reconciled(&service, Some(&deployment)), built, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_controller_under_another_name_serves_another_cluster() {
+        let serves = |name: Option<&str>, flags: &[&str]| {
+            let mut parts = Parts::default();
+            parts.scope.cluster_name = name.map(Into::into);
+            let all = flags.iter().enumerate().map(|(n, flag)| {
+                let mut one = controller("3.5.0").flag("cluster-name", flag).build();
+                one.name = crate::inventory::ids::ObjectName::new("kube-system", format!("c{n}"));
+                (one.name.clone(), one)
+            });
+            parts.controllers = crate::checks::testing::fetched(all);
+            serves_this_cluster(&parts)
+        };
+        assert!(serves(Some("demo"), &["demo"]) && serves(Some("demo"), &[]));
+        assert!(!serves(Some("demo"), &["other"]) && !serves(Some("demo"), &["demo", "other"]) && !serves(None, &["demo"]));
     }
 }

@@ -69,6 +69,10 @@ pub fn provenance(tags: &Tags, cluster: &str) -> Option<Provenance> {
 /// Which Service's pods a target group holds, by its resource tag: `namespace/service:port`, split at the last colon.
 fn tagged_backend(tags: &Tags) -> Option<(ObjectName, PortReference)> {
     let resource = tags.get("service.k8s.aws/resource").or_else(|| tags.get("service.eks.amazonaws.com/resource"))?;
+    service_and_port(resource)
+}
+
+fn service_and_port(resource: &str) -> Option<(ObjectName, PortReference)> {
     let (service, port) = resource.rsplit_once(':')?;
     let port = match port.parse() {
         Ok(number) => PortReference::Number(number),
@@ -167,6 +171,7 @@ fn describe(
         .as_ref()
         .map(|binding| (binding.service.clone(), binding.service_port.clone()))
         .or_else(|| tags.and_then(tagged_backend))
+        .or_else(|| gateway_backend(parts, tags?, provenance.as_ref()?))
         .or_else(|| in_tree_backend(parts, target_group, provenance.as_ref()));
     // An NLB's target group can be used by one load balancer only.
     let load_balancer = target_group.load_balancers.first().cloned();
@@ -178,6 +183,24 @@ fn describe(
         binding,
         cross_zone: cross_zone(parts, &target_group.id, load_balancer.as_ref()),
         target_group: Arc::clone(target_group),
+    }
+}
+
+/// Whose pods a Gateway's target group holds where no binding says it: the resource tag, if it names a Service that exists,
+/// else the one Service and port that all routes of the Gateway send to.
+fn gateway_backend(parts: &Parts, tags: &Tags, provenance: &Provenance) -> Option<(ObjectName, PortReference)> {
+    let Owner::Gateway(gateway) = &provenance.owner else { return None };
+    let services = parts.services.get()?;
+    let tagged = tags.get("gateway.k8s.aws.nlb/resource").and_then(|resource| service_and_port(resource));
+    if let Some(backend) = tagged.filter(|(service, _)| services.contains_key(service)) {
+        return Some(backend);
+    }
+    let routes = parts.routes.complete()?.values().filter(|route| route.gateways.contains(gateway));
+    let backends: BTreeSet<_> = routes.flat_map(|route| &route.backends).collect();
+    let mut backends = backends.into_iter();
+    match (backends.next(), backends.next()) {
+        (Some((service, port)), None) => Some((service.clone(), PortReference::Number(*port))),
+        _ => None,
     }
 }
 
@@ -267,5 +290,106 @@ mod tests {
         for bad in ["LoadBalancer", "80", ":80", "shop:80"] {
             assert_eq!(backend(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn only_the_cluster_named_by_the_tag_counts_in_every_family_t34_t37() {
+        let families = [
+            ("elbv2.k8s.aws/cluster", "service.k8s.aws/stack"),
+            ("elbv2.k8s.aws/cluster", "ingress.k8s.aws/stack"),
+            ("elbv2.k8s.aws/cluster", "gateway.k8s.aws.nlb/stack"),
+            ("elbv2.k8s.aws/cluster", "gateway.k8s.aws.alb/stack"),
+            ("eks:eks-cluster-name", "service.eks.amazonaws.com/stack"),
+            ("eks:eks-cluster-name", "ingress.eks.amazonaws.com/stack"),
+        ];
+        for (cluster, stack) in families {
+            assert!(owner(&[(cluster, "demo"), (stack, "shop/web")]).is_some(), "{stack}");
+            for foreign in ["other", "Demo", "demo-2", ""] {
+                assert_eq!(owner(&[(cluster, foreign), (stack, "shop/web")]), None, "{stack} {foreign}");
+            }
+        }
+        let in_tree = |key: &str, value: &str| owner(&[(key, value), ("kubernetes.io/service-name", "shop/web")]);
+        assert!(in_tree("KubernetesCluster", "demo").is_some(), "the older form");
+        assert_eq!(in_tree("KubernetesCluster", "other"), None);
+    }
+
+    mod gateways {
+        use super::*;
+        use crate::checks::testing::{World, at, fetched, insert, service};
+        use crate::inventory::kube::{Route, RouteKind};
+        use crate::inventory::part::Part;
+        use crate::inventory::parts::RouteKey;
+
+        /// The load balancer of a Gateway `shop/gw` whose one group has this resource tag.
+        fn world(resource: &str) -> World {
+            let mut world = World::of(&service("shop/web"));
+            let stack = [("elbv2.k8s.aws/cluster", "demo"), ("gateway.k8s.aws.nlb/stack", "shop/gw")];
+            for part in Arc::make_mut(&mut world.parts.tags).values_mut() {
+                let mut with = tags(&stack);
+                with.insert("gateway.k8s.aws.nlb/resource".into(), resource.into());
+                *part = Part::fetched(with, at(1));
+            }
+            world.parts.routes = fetched([]);
+            world
+        }
+
+        fn route(world: &mut World, name: &str, backends: &[(&str, u16)]) {
+            let route = Route {
+                kind: RouteKind::Tcp,
+                name: ObjectName::new("shop", name),
+                created_at: at(1),
+                gateways: vec![ObjectName::new("shop", "gw")],
+                backends: backends.iter().map(|(service, port)| (ObjectName::new("shop", *service), *port)).collect(),
+            };
+            insert(&mut world.parts.routes, RouteKey { kind: RouteKind::Tcp, name: route.name.clone() }, route);
+        }
+
+        fn backend(world: &World) -> Option<(ObjectName, PortReference)> {
+            let membership = Membership::of(&world.parts);
+            let (_, lb) = membership.load_balancers.iter().next().unwrap();
+            assert_eq!(lb.owner, Owner::Gateway(ObjectName::new("shop", "gw")));
+            assert_eq!(lb.target_groups.len(), 1, "its target groups are this cluster's");
+            membership.target_groups.values().next().unwrap().backend.clone()
+        }
+
+        fn web(port: u16) -> Option<(ObjectName, PortReference)> {
+            Some((ObjectName::new("shop", "web"), PortReference::Number(port)))
+        }
+
+        #[test]
+        fn the_resource_tag_counts_where_it_names_a_service() {
+            assert_eq!(backend(&world("shop/web:80")), web(80));
+            assert_eq!(backend(&world("shop/gw-web:80")), None, "an id of another form");
+        }
+
+        #[test]
+        fn else_the_one_backend_of_its_routes_and_never_a_guess() {
+            let mut one = world("x");
+            route(&mut one, "a", &[("web", 80)]);
+            assert_eq!(backend(&one), web(80));
+            let mut two = one;
+            route(&mut two, "b", &[("api", 81)]);
+            assert_eq!(backend(&two), None);
+        }
+    }
+
+    #[test]
+    fn the_load_balancer_in_front_of_an_alb_is_an_ingresss_and_its_group_holds_no_service_t40() {
+        use crate::checks::testing::{World, at, service};
+        use crate::inventory::part::Part;
+        let mut world = World::of(&service("shop/web"));
+        for part in Arc::make_mut(&mut world.parts.tags).values_mut() {
+            let front = [
+                ("elbv2.k8s.aws/cluster", "demo"),
+                ("ingress.k8s.aws/stack", "shop/ing"),
+                ("ingress.k8s.aws/resource", "FrontendNlb-tg-TCP-443"),
+            ];
+            *part = Part::fetched(tags(&front), at(1));
+        }
+        let membership = Membership::of(&world.parts);
+        let (_, lb) = membership.load_balancers.iter().next().unwrap();
+        assert_eq!((&lb.owner, lb.target_groups.len()), (&Owner::Ingress("shop/ing".into()), 1));
+        let group = membership.target_groups.values().next().unwrap();
+        assert_eq!((&group.stack, &group.backend), (&None, &None));
     }
 }

@@ -12,6 +12,7 @@ use super::aws::{
     Address, Attributes, CapacityReservation, EksCluster, Listener, LoadBalancer, Locale, NetworkInterface, PrefixList,
     QuotaValue, RouteTable, SecurityGroup, Subnet, Tags, TargetGroup, TargetHealth, Vpc,
 };
+use super::departures::Departures;
 use super::history::History;
 use super::ids::{
     AllocationId, Arn, LoadBalancerId, NetworkInterfaceId, NodeName, ObjectName, PrefixListId, SecurityGroupId, SubnetId,
@@ -77,6 +78,8 @@ pub struct Parts {
     pub quotas: Part<BTreeMap<Arc<str>, QuotaValue>>,
     /// Services.
     pub services: List<ObjectName, Service>,
+    /// Services that went away lately.
+    pub departed_services: Departures,
     /// EndpointSlices by their own name.
     pub endpoint_slices: List<ObjectName, EndpointSlice>,
     /// Nodes.
@@ -85,6 +88,8 @@ pub struct Parts {
     pub target_group_bindings: List<ObjectName, TargetGroupBinding>,
     /// Gateways; complete and empty when the CRD does not exist.
     pub gateways: List<ObjectName, Gateway>,
+    /// Gateways that went away lately.
+    pub departed_gateways: Departures,
     /// GatewayClasses, by name; complete and empty when the CRD does not exist.
     pub gateway_classes: List<Arc<str>, GatewayClass>,
     /// TCPRoutes, TLSRoutes and UDPRoutes, by `(kind, name)`; complete and empty when none of the CRDs exists.

@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::checks::testing::{
-    BORN, NOW, Said, ServiceBuilder, World, at, controller as deployment, fetched, insert, map, service,
+    BORN, FETCHED, NOW, Said, ServiceBuilder, World, at, controller as deployment, fetched, insert, map, service,
 };
 use crate::controller::annotations::name;
 use crate::inventory::aws::Forward;
 use crate::inventory::ids::ObjectName;
-use crate::inventory::kube::LeaderLease;
+use crate::inventory::kube::{ConditionStatus, EventObject, Gateway, GatewayClass, LeaderLease};
 use crate::inventory::part::Part;
 
 fn web() -> ServiceBuilder {
@@ -217,4 +217,199 @@ fn a_second_service_is_told_beside_the_first() {
         insert(&mut world.parts.services, ObjectName::new("ops", "dns"), other);
     });
     assert_eq!(judge(&world).family("service_load_balancers"), ["ops,dns 0", "shop,web 1"]);
+}
+
+/// The Service has a second load balancer, as old as the first.
+fn two() -> World {
+    World::of(&web()).with(|world| world.add_load_balancer("two"))
+}
+
+#[test]
+fn several_load_balancers_of_one_service_are_found_when_they_stay_t23() {
+    let world = two().change_service(|service| service.hostnames.push("TWO.elb.amazonaws.com".into()));
+    assert_eq!(
+        judge(&world).findings(&DUPLICATE_LOAD_BALANCERS),
+        [
+            "Service shop/web: 2 load balancers carry its tags: net/one/1 (made by aws-load-balancer-controller), net/two/1 (made by \
+          aws-load-balancer-controller, named by its status)."
+        ]
+    );
+    let silent = |world: World, what: &str| assert_eq!(judge(&world).codes(), [""; 0], "{what}");
+    silent(two().load_balancer(|lb| lb.created_at = Some(at(FETCHED - 899))), "a replacement is on its way");
+    silent(two().load_balancer(|lb| lb.created_at = None), "nobody knows how old it is");
+    silent(two().change_service(|service| service.changed_at = Some(at(FETCHED - 60))), "it was edited just now");
+    silent(two().load_balancer(|lb| lb.vpc_id = "vpc-2".into()), "a cluster of the same name in another VPC");
+    silent(World::of(&web()), "one is as it should be");
+}
+
+#[test]
+fn an_in_tree_load_balancer_beside_the_controllers_is_a_duplicate_s12() {
+    let world = two().with(|world| {
+        let arn = "arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/net/two/1".into();
+        let tags = map(&[("kubernetes.io/cluster/demo", "owned"), ("kubernetes.io/service-name", "shop/web")]);
+        Arc::make_mut(&mut world.parts.tags).insert(arn, Part::fetched(tags, at(BORN)));
+    });
+    let found = judge(&world).findings(&DUPLICATE_LOAD_BALANCERS);
+    assert!(found[0].contains("net/one/1 (made by aws-load-balancer-controller), net/two/1 (made by in-tree)"), "{found:?}");
+}
+
+#[test]
+fn a_service_that_stays_in_deletion_is_found_t33() {
+    let deleting = |ago: i64, finalizer: &str| {
+        World::of(&web()).change_service(|service| {
+            service.deleted_at = Some(at(NOW - ago));
+            service.finalizers = vec![finalizer.into()];
+        })
+    };
+    let said = judge(&deleting(601, "service.k8s.aws/resources"));
+    assert_eq!(
+        said.findings(&STUCK_DELETION),
+        ["Service shop/web: It has been in deletion for 10 minutes, held by the finalizer service.k8s.aws/resources."]
+    );
+    assert_eq!(said.family("service_deletion_timestamp_seconds"), [format!("shop,web {}", NOW - 601)]);
+    let soon = judge(&deleting(600, "service.k8s.aws/resources"));
+    assert_eq!((soon.codes().len(), soon.family("service_deletion_timestamp_seconds").len()), (0, 1));
+    assert_eq!(judge(&deleting(9999, "example.com/mine")).codes(), [""; 0], "not a controller's");
+    assert_eq!(judge(&deleting(9999, "service.kubernetes.io/load-balancer-cleanup")).codes(), ["NLB709"]);
+    assert_eq!(judge(&World::of(&web())).family("service_deletion_timestamp_seconds"), [""; 0]);
+
+    let why = ("FailedDeployModel", "deletion_protection is enabled, cannot delete the service: web", NOW - 30);
+    let blocked = deleting(601, "service.k8s.aws/resources").event(EventObject::Service, "shop/web", why, None);
+    assert!(judge(&blocked).findings(&STUCK_DELETION)[0].contains("FailedDeployModel says: deletion_protection is enabled"));
+}
+
+/// A Service of two hours without a load balancer.
+fn waiting() -> World {
+    World::of(&web()).with(|world| world.parts.load_balancers = fetched([]))
+}
+
+#[test]
+fn a_service_that_waits_for_long_without_a_reason_is_found() {
+    assert_eq!(
+        judge(&waiting()).findings(&SERVICE_PENDING),
+        [
+            "Service shop/web: It was created 120 minutes ago, the AWS Load Balancer Controller owns it, and no load balancer carries \
+          its tags; no event tells why."
+        ]
+    );
+    let failure = ("FailedBuildModel", "x", NOW - 60);
+    let lease = |acquired| {
+        waiting().with(|world| {
+            let lease = LeaderLease { holder: None, acquired_at: Some(at(acquired)), renewed_at: Some(at(NOW)), transitions: 0 };
+            world.parts.leader_lease = Part::fetched(Some(lease), at(NOW));
+        })
+    };
+    assert_eq!(judge(&lease(BORN)).codes(), ["NLB714"]);
+    let silent: [(&str, World); 10] = [
+        ("it is new", waiting().change_service(|service| service.created_at = at(FETCHED - 600))),
+        ("it was edited just now", waiting().change_service(|service| service.changed_at = Some(at(FETCHED - 60)))),
+        ("an event tells", waiting().event(EventObject::Service, "shop/web", failure, None)),
+        ("events are not known", waiting().with(|world| world.parts.reconciles = Part::default())),
+        ("the list is not complete", waiting().with(|world| world.parts.load_balancers.fetched_at = None)),
+        ("the controller has just started", lease(FETCHED - 60)),
+        ("its status names one", waiting().change_service(|service| service.hostnames.push("x".into()))),
+        ("the controller tags otherwise", {
+            waiting().with(|world| world.controllers(&[deployment("2.8.2").flag("cluster-name", "other")]))
+        }),
+        ("the controllers are not known", waiting().with(|world| world.parts.controllers = Part::default())),
+        ("it is deleted", waiting().change_service(|service| service.deleted_at = Some(at(NOW)))),
+    ];
+    for (what, world) in silent {
+        assert!(!judge(&world).codes().contains(&"NLB714"), "{what}");
+    }
+    let in_tree =
+        World::of(&service("shop/web").annotate(name::TYPE, "nlb")).with(|world| world.parts.load_balancers = fetched([]));
+    assert!(!judge(&in_tree).codes().contains(&"NLB714"), "it is not the controller's");
+}
+
+fn replicas(world: &mut World, wanted: u32, available: Option<u32>) {
+    let list = Arc::make_mut(world.parts.controllers.value.as_mut().unwrap());
+    for controller in list.values_mut() {
+        let controller = Arc::make_mut(controller);
+        (controller.replicas, controller.available_replicas) = (wanted, available);
+    }
+}
+
+#[test]
+fn a_controller_without_an_available_replica_is_critical_where_it_is_needed() {
+    let down = || World::of(&web()).with(|world| replicas(world, 2, Some(0)));
+    let said = judge(&down());
+    assert_eq!(
+        said.findings(&CONTROLLER_UNAVAILABLE),
+        [
+            "cluster: Deployment kube-system/aws-load-balancer-controller has 0 available of 2 replicas and its leader Lease is not \
+          renewed; 1 Services are its to serve."
+        ]
+    );
+    assert_eq!(said.family("controller_replicas"), ["aws-load-balancer-controller 2"]);
+    assert_eq!(said.family("controller_available_replicas"), ["aws-load-balancer-controller 0"]);
+
+    let renewed = |ago| {
+        down().with(|world| {
+            let renewed_at = Some(at(NOW - ago));
+            let lease = LeaderLease { holder: Some("x".into()), acquired_at: Some(at(BORN)), renewed_at, transitions: 0 };
+            world.parts.leader_lease = Part::fetched(Some(lease), at(NOW));
+        })
+    };
+    assert_eq!(judge(&renewed(119)).codes(), [""; 0], "its pod has just moved");
+    assert_eq!(judge(&renewed(120)).codes(), ["NLB713"]);
+    let unknown = World::of(&web()).with(|world| replicas(world, 2, None));
+    assert_eq!(judge(&unknown).codes(), [""; 0]);
+    assert_eq!(judge(&unknown).family("controller_available_replicas"), [""; 0]);
+    let lease_unknown = down().with(|world| world.parts.leader_lease = Part::default());
+    assert_eq!(judge(&lease_unknown).codes(), [""; 0]);
+    assert_eq!(judge(&down().with(|world| world.parts.services = fetched([]))).codes(), [""; 0], "nobody needs it");
+    let scaled = World::of(&web()).with(|world| replicas(world, 0, Some(0)));
+    assert_eq!(judge(&scaled).codes(), ["NLB713"], "scaled to zero is away, too");
+    assert_eq!(judge(&World::of(&web())).codes(), [""; 0]);
+}
+
+#[test]
+fn two_controllers_are_found_unless_they_never_meet() {
+    let beside = |first: &[(&str, &str)], second: &[(&str, &str)], wanted: u32| {
+        let flags =
+            |flags: &[(&str, &str)]| flags.iter().fold(deployment("2.8.2"), |it, (key, value)| it.flag(key, value)).build();
+        let one = flags(first);
+        let mut other = flags(second);
+        other.name = ObjectName::new("ops", "aws-load-balancer-controller");
+        (other.replicas, other.available_replicas) = (wanted, Some(wanted));
+        World::of(&web()).with(|world| world.parts.controllers = fetched([one, other].map(|it| (it.name.clone(), it))))
+    };
+    assert_eq!(
+        judge(&beside(&[], &[], 1)).findings(&TWO_CONTROLLERS),
+        [
+            "cluster: Deployments kube-system/aws-load-balancer-controller and ops/aws-load-balancer-controller run side by side and \
+          watch the same namespaces."
+        ]
+    );
+    assert_eq!(judge(&beside(&[], &[("watch-namespace", "ops")], 1)).codes(), ["NLB712"], "one watches all of them");
+    assert_eq!(judge(&beside(&[], &[], 0)).codes(), [""; 0], "one is scaled to zero");
+    let apart = beside(&[("watch-namespace", "shop")], &[("watch-namespace", "ops")], 1);
+    assert_eq!(judge(&apart).codes(), [""; 0]);
+    assert_eq!(judge(&apart).family("controller_replicas"), ["aws-load-balancer-controller 3"]);
+}
+
+#[test]
+fn gateways_of_the_network_load_balancer_class_are_told() {
+    let world = World::of(&web()).with(|world| {
+        let gateway = |name: &str, class: &str| Gateway {
+            name: ObjectName::new("shop", name),
+            uid: name.into(),
+            created_at: at(BORN),
+            deleted_at: None,
+            finalizers: vec![],
+            class: class.into(),
+            listeners: vec![],
+            programmed: ConditionStatus::True,
+            addresses: vec![],
+        };
+        let class =
+            |name: &str, controller: &str| (Arc::from(name), GatewayClass { name: name.into(), controller: controller.into() });
+        world.parts.gateway_classes = fetched([class("nlb", "gateway.k8s.aws/nlb"), class("alb", "gateway.k8s.aws/alb")]);
+        let gateways = [gateway("tcp", "nlb"), gateway("http", "alb"), gateway("odd", "unknown")];
+        world.parts.gateways = fetched(gateways.map(|it| (it.name.clone(), it)));
+    });
+    let said = judge(&world);
+    assert_eq!(said.family("gateway_info"), ["shop,tcp,nlb,gateway.k8s.aws/nlb 1"]);
+    assert_eq!(said.codes(), [""; 0]);
 }

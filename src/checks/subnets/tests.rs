@@ -1,6 +1,6 @@
-use super::super::security_groups::fixtures::{World, edit, incomplete, now, service, subnet, tags};
+use super::super::security_groups::fixtures::{World, edit, group, incomplete, load_balancer_id, now, service, subnet, tags};
 use super::CHECK;
-use crate::inventory::aws::{Locale, Tags};
+use crate::inventory::aws::{EksCluster, Locale, Tags};
 use crate::inventory::ids::{SubnetId, ZoneName};
 use crate::inventory::part::Part;
 use jiff::Timestamp;
@@ -320,4 +320,147 @@ fn mixed_kinds_of_zones_are_critical_for_a_scheme_in_use() {
     assert_eq!(said.findings(), [("NLB202", "scheme internal".to_owned())]);
     assert_eq!(said.value("scheme_usable_zones", &["internal"]), Some(0.0));
     assert_eq!(said.value("subnet_discovery", &["s-private-a", "internal", "mixed_locale"]), Some(1.0));
+}
+
+/// Role tags as in the healthy world, and no cluster tag; another cluster shows by what a test adds.
+fn shared_vpc() -> World {
+    let mut world = World::healthy();
+    world.parts.scope.account_id = Some("1".into());
+    world
+}
+
+#[test]
+fn several_clusters_and_subnets_without_cluster_tags_are_found() {
+    let foreign = |key: &str, value: &str| {
+        let mut world = shared_vpc();
+        world.add_load_balancer("theirs", &[]);
+        edit(&mut world.parts.services, |all| drop(all.remove(&crate::inventory::ids::ObjectName::new("shop", "theirs"))));
+        let arn = world.parts.load_balancers.get().unwrap()[&load_balancer_id("theirs")].arn.clone();
+        world.tag(arn, &[(key, value), ("service.k8s.aws/stack", "shop/theirs")]);
+        world
+    };
+    let said = foreign("elbv2.k8s.aws/cluster", "other").run(&CHECK);
+    assert_eq!(said.findings(), [("NLB204", "cluster".to_owned())]);
+    assert_eq!(
+        said.messages(),
+        [
+            "the VPC also has cluster other (tags of a load balancer), and s-private-a, s-private-b, s-private-c carry no cluster tag: \
+          load balancers of each cluster are put there"
+        ]
+    );
+    assert_eq!(foreign("kubernetes.io/cluster/other", "owned").run(&CHECK).codes(), ["NLB204"]);
+    assert_eq!(foreign("eks:eks-cluster-name", "other").run(&CHECK).codes(), ["NLB204"]);
+    assert_eq!(foreign("elbv2.k8s.aws/cluster", "demo").run(&CHECK).codes(), [""; 0], "it is this cluster");
+
+    let mut elsewhere = foreign("elbv2.k8s.aws/cluster", "other");
+    elsewhere.edit_load_balancer("theirs", |lb| lb.vpc_id = "vpc-2".into());
+    assert_eq!(elsewhere.run(&CHECK).codes(), [""; 0], "another VPC");
+
+    let mut tagged = foreign("elbv2.k8s.aws/cluster", "other");
+    for zone in ["a", "b", "c"] {
+        tagged.edit_subnet(&format!("s-private-{zone}"), |it| it.tags.extend(tags(&[("kubernetes.io/cluster/demo", "shared")])));
+    }
+    assert_eq!(tagged.run(&CHECK).codes(), [""; 0], "the subnets of the scheme in use carry the tag");
+
+    let mut ignored = foreign("elbv2.k8s.aws/cluster", "other");
+    ignored.set_controller("v3.5.0", &[("feature-gates", "SubnetsClusterTagCheck=false")]);
+    assert_eq!(ignored.run(&CHECK).codes(), [""; 0], "no tag would help");
+
+    let mut explicit = foreign("elbv2.k8s.aws/cluster", "other");
+    explicit.edit_service("web", |it| it.annotations = service("x", &[("subnets", "s-1")]).annotations);
+    assert_eq!(explicit.run(&CHECK).codes(), [""; 0], "nobody relies on discovery");
+}
+
+#[test]
+fn security_groups_tell_of_another_cluster_too_and_subnets_do_not() {
+    let with_group = |pairs: &[(&str, &str)]| {
+        let mut world = shared_vpc();
+        world.add_group(group("sg-other", pairs, Vec::new()));
+        world
+    };
+    assert_eq!(with_group(&[("aws:eks:cluster-name", "other")]).run(&CHECK).codes(), ["NLB204"]);
+    assert_eq!(with_group(&[("kubernetes.io/cluster/demo", "owned")]).run(&CHECK).codes(), [""; 0]);
+
+    // Tags of subnets outlive their clusters. Of a cluster that exists they tell what it prefers.
+    let theirs =
+        |zone: &str| subnet(&format!("s-their-{zone}"), zone, 100, &[(INTERNAL, "1"), ("kubernetes.io/cluster/other", "owned")]);
+    let with_subnets = |mut world: World, zones: &[&str]| {
+        for it in zones.iter().map(|zone| theirs(zone)) {
+            edit(&mut world.parts.subnets, |all| drop(all.insert(it.id.clone(), Arc::new(it))));
+        }
+        world
+    };
+    assert_eq!(with_subnets(shared_vpc(), &["a"]).run(&CHECK).codes(), [""; 0]);
+    let exists = || with_group(&[("aws:eks:cluster-name", "other")]);
+    assert!(with_subnets(exists(), &["a", "b"]).run(&CHECK).messages()[0].contains("and s-private-c carry no cluster tag"));
+    assert_eq!(with_subnets(exists(), &["a", "b", "c"]).run(&CHECK).codes(), [""; 0], "it has its own in every zone");
+
+    // Another account's subnets show no tags at all.
+    let mut hidden = with_group(&[("aws:eks:cluster-name", "other")]);
+    for kind in ["public", "private"] {
+        for zone in ["a", "b", "c"] {
+            hidden.edit_subnet(&format!("s-{kind}-{zone}"), |it| (it.tags, it.owner_id) = (Tags::new(), "2".into()));
+        }
+    }
+    assert_eq!(hidden.run(&CHECK).codes(), [""; 0]);
+}
+
+#[test]
+fn internal_load_balancers_in_public_subnets_only_are_found() {
+    let public_only = || {
+        let mut world = World::healthy();
+        edit(&mut world.parts.subnets, |all| all.retain(|id, _| id.as_str().starts_with("s-public")));
+        for zone in ["a", "b", "c"] {
+            world.edit_subnet(&format!("s-public-{zone}"), |it| it.tags.extend(tags(&[(INTERNAL, "1")])));
+        }
+        world
+    };
+    let said = public_only().run(&CHECK);
+    assert_eq!(said.findings(), [("NLB207", "scheme internal".to_owned())]);
+    assert_eq!(
+        said.messages(),
+        [
+            "new internal load balancers would be put in public subnets only: s-public-a, s-public-b, s-public-c have a route to an \
+          internet gateway"
+        ]
+    );
+    let mut unwanted = public_only();
+    unwanted.edit_service("web", |it| it.annotations = service("x", &[("scheme", "internet-facing")]).annotations);
+    assert_eq!(unwanted.run(&CHECK).codes(), [""; 0], "nobody wants internal ones");
+    let mut unknown = public_only();
+    unknown.parts.route_tables = Part::default();
+    assert_eq!(unknown.run(&CHECK).codes(), [""; 0]);
+    let mut one = public_only();
+    let private = subnet("s-private-a", "a", 100, &[(INTERNAL, "1")]);
+    edit(&mut one.parts.subnets, |all| drop(all.insert(private.id.clone(), Arc::new(private))));
+    assert_eq!(one.run(&CHECK).codes(), [""; 0], "there is one that could be chosen");
+
+    // What EKS knows of the cluster says where private ones are.
+    let cluster = |subnets: &[&str]| {
+        Part::fetched(
+            EksCluster {
+                name: "demo".into(),
+                version: None,
+                vpc_id: Some("vpc-1".into()),
+                subnets: subnets.iter().map(|id| SubnetId::from(*id)).collect(),
+                cluster_security_group: None,
+                auto_mode: false,
+            },
+            now(),
+        )
+    };
+    let mut known = public_only();
+    known.parts.eks_cluster = cluster(&["s-public-a", "s-public-b"]);
+    assert!(known.run(&CHECK).messages()[0].ends_with("; the cluster itself was given no private subnet either"));
+    let untagged = subnet("s-plain", "a", 100, &[]);
+    edit(&mut known.parts.subnets, |all| drop(all.insert(untagged.id.clone(), Arc::new(untagged))));
+    known.parts.eks_cluster = cluster(&["s-public-a", "s-plain"]);
+    assert!(known.run(&CHECK).messages()[0].ends_with("; of the cluster's own subnets s-plain are private"));
+
+    // No candidate at all has its own finding.
+    let mut none = public_only();
+    for zone in ["a", "b", "c"] {
+        none.edit_subnet(&format!("s-public-{zone}"), |it| drop(it.tags.remove(INTERNAL)));
+    }
+    assert_eq!(none.run(&CHECK).codes(), ["NLB202"]);
 }

@@ -49,6 +49,8 @@ impl Subject for Services {
         }
         Some(Box::new(move |parts| {
             let touched: Vec<_> = patch.entries().map(|(name, service)| (name.clone(), service.map(|s| s.created_at))).collect();
+            let gone = touched.iter().filter(|(_, created)| created.is_none()).map(|(name, _)| name.clone());
+            parts.departed_services.record(gone, now);
             patch.apply(&mut parts.services);
             reconciles::settle(parts, EventObject::Service, &touched, listed, now);
         }))

@@ -83,11 +83,12 @@ async fn objects_come_change_and_go() {
     api.delete(SERVICES, "a", "one");
     api.delete(NODES, "", "n");
     api.delete(DAEMON_SETS, "kube-system", "aws-node");
-    world
+    let parts = world
         .until("they are gone", |parts| {
             !has_service(parts, "one") && parts.nodes.get().unwrap().is_empty() && parts.vpc_cni.get() == Some(&false)
         })
         .await;
+    assert!(parts.departed_services.lately(&a("one"), crate::clock::now(), jiff::SignedDuration::from_mins(15)));
     assert_eq!(api.requests(Verb::List, SERVICES), 1, "one list, the rest are watches");
 }
 

@@ -1,0 +1,102 @@
+//! Does a Service come to its one load balancer, and go away again?
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::checks::Context;
+use crate::checks::catalogue::{DUPLICATE_LOAD_BALANCERS, SERVICE_PENDING, STUCK_DELETION};
+use crate::checks::model::{Report, Subject};
+use crate::controller::ownership::{Ownership, serves_this_cluster};
+use crate::inventory::kube::{EventObject, ReconcileFailure, Service, ServiceType};
+use crate::inventory::parts::EventKey;
+use crate::inventory::snapshot::{ClusterLoadBalancer, Snapshot};
+
+/// Finalizers that a controller removes when it has cleaned up.
+const FINALIZERS: [&str; 3] =
+    ["service.k8s.aws/resources", "service.kubernetes.io/load-balancer-cleanup", "service.eks.amazonaws.com/resources"];
+
+/// A deletion takes minutes at most, retries included.
+const DELETION: SignedDuration = SignedDuration::from_mins(10);
+/// So does a creation.
+const CREATION: SignedDuration = SignedDuration::from_mins(10);
+/// A replacement has both load balancers for a while, and AWS's lists are older than the cluster's.
+const REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
+
+fn finalizer(service: &Service) -> Option<&str> {
+    service.finalizers.iter().map(|finalizer| &**finalizer).find(|finalizer| FINALIZERS.contains(finalizer))
+}
+
+/// Whether a Service has, or had, a load balancer.
+pub(super) fn concerns(service: &Service, owner: Ownership) -> bool {
+    service.service_type == ServiceType::LoadBalancer
+        || owner == Ownership::LoadBalancerController
+        || finalizer(service).is_some()
+}
+
+fn failure<'a>(snapshot: &'a Snapshot, service: &Service) -> Option<&'a ReconcileFailure> {
+    let key = EventKey { kind: EventObject::Service, name: service.name.clone() };
+    snapshot.parts.reconciles.get()?.get(&key)?.blocked()
+}
+
+pub(super) fn find_stuck(context: &Context<'_>, service: &Service, deleted_at: Timestamp, report: &mut Report) {
+    let age = context.now.duration_since(deleted_at);
+    let Some(finalizer) = finalizer(service).filter(|_| age > DELETION) else { return };
+    let minutes = age.as_mins();
+    let why = failure(context.snapshot, service).map_or_else(String::new, |failure| {
+        let text: String = failure.message.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+        format!("; the last event {} says: {}", failure.reason, text.trim_end_matches('.'))
+    });
+    let message = format!("It has been in deletion for {minutes} minutes, held by the finalizer {finalizer}{why}.");
+    report.find(&STUCK_DELETION, Subject::Service(service.name.clone()), Some(deleted_at), message);
+}
+
+/// More than one load balancer with the tags of a Service, none of them new. A migration from the in-tree provider leaves
+/// its load balancer behind, for instance.
+pub(super) fn find_duplicates(context: &Context<'_>, service: &Service, report: &mut Report) {
+    let snapshot = context.snapshot;
+    let ids = snapshot.service_load_balancers.get(&service.name).filter(|ids| ids.len() > 1);
+    let (Some(ids), Some(listed_at)) = (ids, snapshot.parts.load_balancers.fetched_at) else { return };
+    let settled = |at: Timestamp| listed_at.duration_since(at) >= REPLACEMENT;
+    let found: Vec<(Timestamp, &ClusterLoadBalancer)> = ids
+        .iter()
+        .filter_map(|id| snapshot.load_balancers.get(id))
+        .filter(|it| snapshot.parts.scope.vpc_id.as_ref() == Some(&it.load_balancer.vpc_id))
+        .filter_map(|it| Some((it.load_balancer.created_at?, it)))
+        .collect();
+    let Some(newest) = found.iter().map(|(created, _)| *created).max().filter(|_| found.len() > 1) else { return };
+    if !settled(newest) || !service.changed_at.is_none_or(settled) {
+        return;
+    }
+    let served =
+        |it: &ClusterLoadBalancer| service.hostnames.iter().any(|name| name.eq_ignore_ascii_case(&it.load_balancer.dns_name));
+    let listed: Vec<_> = found
+        .iter()
+        .map(|(_, it)| {
+            let named = if served(it) { ", named by its status" } else { "" };
+            format!("{} (made by {}{named})", it.load_balancer.id, it.controller.as_str())
+        })
+        .collect();
+    let message = format!("{} load balancers carry its tags: {}.", found.len(), listed.join(", "));
+    report.find(&DUPLICATE_LOAD_BALANCERS, Subject::Service(service.name.clone()), Some(newest), message);
+}
+
+/// A Service that the controller owns, that has none of its load balancers, and nothing tells why. Whether it has none has
+/// to be known by the caller.
+pub(super) fn find_pending(context: &Context<'_>, service: &Service, report: &mut Report) {
+    let parts = &context.snapshot.parts;
+    let Some(listed_at) = parts.load_balancers.fetched_at else { return };
+    let waited = |at: Timestamp| listed_at.duration_since(at) > CREATION;
+    let lease = parts.leader_lease.get().and_then(Option::as_ref).and_then(|lease| lease.acquired_at);
+    // Without a controller that runs the cause has a finding of its own, and so has a refusal that its events tell.
+    let running =
+        parts.controllers.complete().is_some_and(|all| all.values().any(|it| it.available_replicas.is_some_and(|n| n > 0)));
+    let unexplained = parts.reconciles.complete().is_some() && failure(context.snapshot, service).is_none();
+    let patient = waited(service.created_at) && service.changed_at.is_none_or(waited) && lease.is_none_or(waited);
+    if service.hostnames.is_empty() && running && unexplained && patient && serves_this_cluster(parts) {
+        let minutes = context.now.duration_since(service.created_at).as_mins();
+        let message = format!(
+            "It was created {minutes} minutes ago, the AWS Load Balancer Controller owns it, and no load balancer carries its tags; no \
+             event tells why."
+        );
+        report.find(&SERVICE_PENDING, Subject::Service(service.name.clone()), Some(service.created_at), message);
+    }
+}
