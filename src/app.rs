@@ -56,7 +56,7 @@ fn serve_from(args: &ServeArgs) -> ExitCode {
     match settings(args) {
         Err(error) => complain(USAGE, &error),
         Ok(_) if args.config_check => say("The configuration is good.\n"),
-        Ok(settings) => block_on(serve::serve(settings, |_| (), serve::end_requested())),
+        Ok(settings) => block_on(async { serve::serve(settings, |_| (), serve::end_requested()).await }),
     }
 }
 

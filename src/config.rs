@@ -179,17 +179,6 @@ impl Config {
         if !(ratio > 0.0 && ratio <= 1.0) {
             return refuse("policy.quota_warning_ratio".into(), &ratio, "a ratio is more than 0 and at most 1");
         }
-        let cost = &self.policy.load_balancer_cost;
-        let at_least_one = [
-            ("policy.load_balancer_cost.zones", cost.zones),
-            ("policy.load_balancer_cost.target_groups", cost.target_groups),
-            ("policy.load_balancer_cost.addresses_per_zone", cost.addresses_per_zone),
-        ];
-        for (key, number) in at_least_one {
-            if number == Some(0) {
-                return refuse(key.into(), &0, "a load balancer has at least one");
-            }
-        }
         let labels = &self.policy.service_labels;
         for (at, key) in labels.iter().enumerate() {
             // Kubernetes' own limits: a prefix of at most 253 characters, a slash and 63 more.
@@ -202,6 +191,17 @@ impl Config {
             if let Some(same) = labels[..at].iter().find(|other| label_name(other) == label_name(key)) {
                 let both = format!("[{same}, {key}]");
                 return refuse("policy.service_labels".into(), &both, "no two of its names may be exposed as the same label");
+            }
+        }
+        let cost = &self.policy.load_balancer_cost;
+        let at_least_one = [
+            ("policy.load_balancer_cost.zones", cost.zones),
+            ("policy.load_balancer_cost.target_groups", cost.target_groups),
+            ("policy.load_balancer_cost.addresses_per_zone", cost.addresses_per_zone),
+        ];
+        for (key, number) in at_least_one {
+            if number == Some(0) {
+                return refuse(key.into(), &0, "a load balancer has at least one");
             }
         }
         Ok(())

@@ -165,15 +165,19 @@ async fn watch_kubernetes(settings: KubeSettings, store: Store, observer: Arc<dy
     }
 }
 
-/// SIGTERM or SIGINT.
-pub(super) async fn end_requested() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        // Without handlers the signals end the process themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: finishing scrapes in flight"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: finishing scrapes in flight"),
+/// SIGTERM or SIGINT, heard from the call on and not only once it is waited for: a signal that comes right after the log says
+/// that the daemon listens must not kill it. To be called within a runtime.
+pub(super) fn end_requested() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            // Without handlers the signals end the process themselves.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: finishing scrapes in flight"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: finishing scrapes in flight"),
+        }
     }
 }
 

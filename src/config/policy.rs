@@ -64,10 +64,10 @@ pub struct Policy {
     pub quota_overrides: BTreeMap<String, f64>,
     /// Share of a limit from which on a quota is nearly used up.
     pub quota_warning_ratio: f64,
-    /// What one more load balancer is taken to use up.
-    pub load_balancer_cost: LoadBalancerCost,
     /// Labels of Services that `service_labels` carries, for joins that route alerts; e.g. `team`.
     pub service_labels: Vec<String>,
+    /// What one more load balancer is taken to use up.
+    pub load_balancer_cost: LoadBalancerCost,
 }
 
 impl Default for Policy {
@@ -81,8 +81,8 @@ impl Default for Policy {
             target_hold_down_seconds: 180,
             quota_overrides: BTreeMap::new(),
             quota_warning_ratio: 0.9,
-            load_balancer_cost: LoadBalancerCost::default(),
             service_labels: Vec::new(),
+            load_balancer_cost: LoadBalancerCost::default(),
         }
     }
 }

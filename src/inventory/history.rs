@@ -189,18 +189,16 @@ impl History {
         for (name, service) in services {
             let created_at = created.get(name).copied();
             match self.services.get_mut(name) {
-                Some(record) => {
-                    // Compared before it is copied: usually nothing is new.
-                    if record.differs(service, created_at) {
-                        Arc::make_mut(record).observe(service, created_at, look);
-                        changed = true;
-                    }
+                // Compared before it is copied: usually nothing is new.
+                Some(record) if record.differs(service, created_at) => {
+                    Arc::make_mut(record).observe(service, created_at, look);
+                    changed = true;
                 }
                 None if is_of_interest(service, created_at) => {
                     self.services.insert(name.clone(), Arc::new(Record::new(service, created_at, now)));
                     changed = true;
                 }
-                None => {}
+                _ => {}
             }
         }
         self.observed_at = Some(now);
@@ -387,7 +385,7 @@ impl Record {
         }
         self.edits = later;
         self.load_balancer_created_at = Some(made);
-        self.adopted = unseen.then(|| Adoption { at: look.now, annotations_written_at: service.annotations_written_at });
+        self.adopted = unseen.then_some(Adoption { at: look.now, annotations_written_at: service.annotations_written_at });
     }
 
     fn set(&mut self, key: Arc<str>, to: Option<Value>, at: Option<When>) {

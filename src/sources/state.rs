@@ -495,5 +495,5 @@ impl Keeper {
     }
 }
 
-#[cfg(all(test, feature = "simulator"))]
+#[cfg(test)]
 mod tests;

@@ -50,6 +50,17 @@ impl Moto {
     }
 }
 
+impl Moto {
+    fn eks(&self) -> aws_sdk_eks::Client {
+        let config = aws_sdk_eks::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.url)
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"));
+        aws_sdk_eks::Client::from_conf(config.build())
+    }
+}
+
 /// What was built, by the names the tests use.
 struct Built {
     vpc: String,
@@ -173,6 +184,11 @@ async fn build(moto: &Moto) -> Built {
     for _ in 0..2 {
         ec2_client.allocate_address().domain(ec2::DomainType::Vpc).send().await.unwrap();
     }
+
+    let network = aws_sdk_eks::types::VpcConfigRequest::builder();
+    let network = network.subnet_ids(&subnets["public-a"]).subnet_ids(&subnets["public-b"]).build();
+    let cluster = moto.eks().create_cluster().name("demo").role_arn("arn:aws:iam::123456789012:role/cluster");
+    cluster.resources_vpc_config(network).send().await.unwrap();
 
     let client = moto.elb();
     let load_balancer = build_load_balancer(moto, &subnets, "k8s-shop-web", "shop/web").await;

@@ -119,7 +119,7 @@ fn split_at_until(line: &str) -> Option<(&str, &str)> {
 
 /// The end and the reason after it. A time has colons itself, so the last colon with an end before it divides them.
 fn end_and_reason(rest: &str) -> Result<(Timestamp, &str), String> {
-    let divided = rest.match_indices(':').filter_map(|(at, _)| Some((end_of(rest[..at].trim())?, rest[at + 1..].trim()))).last();
+    let divided = rest.rmatch_indices(':').find_map(|(at, _)| Some((end_of(rest[..at].trim())?, rest[at + 1..].trim())));
     match (divided, end_of(rest.trim())) {
         // A time at the very end of the line without a reason after it.
         (_, Some(end)) => Ok((end, "")),

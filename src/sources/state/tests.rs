@@ -1,5 +1,6 @@
 //! What was noticed survives a restart of the daemon, and whatever is found in the place of the state makes it neither fall
 //! nor lie.
+#![cfg(feature = "simulator")]
 
 use std::fs;
 use std::net::Ipv4Addr;
