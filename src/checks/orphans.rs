@@ -27,7 +27,7 @@ use owners::{Fate, Owners};
 
 static ORPHANED: FamilyDescription = FamilyDescription {
     name: "orphaned_resources",
-    help: "Resources of AWS with this cluster's tags or marks whose Service or Gateway does not exist; absent where not everything needed is known.",
+    help: "Resources of AWS with this cluster's tags or marks whose Service or Gateway does not exist; absent where not everything needed is known. Ingresses are not watched, so that nothing of theirs is counted.",
     kind: FamilyKind::Gauge,
     labels: &["kind"],
 };
