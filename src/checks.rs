@@ -123,7 +123,8 @@ pub fn run(
             debug_assert!(families.is_empty(), "check {} writes families that its table does not name: {families:?}", check.name);
             outcome.findings.extend(findings);
         }
-        outcome.runs.push(CheckRun { check: check.name, success, duration: stopwatch().saturating_sub(start) });
+        let duration = stopwatch().saturating_sub(start);
+        outcome.runs.push(CheckRun { check: check.name, success, duration, blind: is_blind(check, &context) });
     }
     outcome.findings.sort_by(|a, b| {
         (std::cmp::Reverse(a.kind.severity), a.kind.code, &a.subject).cmp(&(
@@ -133,19 +134,18 @@ pub fn run(
         ))
     });
     let muted = mute::take_out(&mut outcome.findings, &context);
-    let counted = count_findings(checks, &outcome, &context);
+    let counted = count_findings(checks, &outcome);
     outcome.families.push(counted);
     outcome.families.push(Family::new(&mute::FINDINGS_MUTED, muted));
     outcome
 }
 
-fn count_findings(checks: &[&'static Check], outcome: &Outcome, context: &Context<'_>) -> Family {
+fn count_findings(checks: &[&'static Check], outcome: &Outcome) -> Family {
     let mut samples: Vec<Sample> = Vec::new();
-    for (check, _) in checks.iter().zip(&outcome.runs).filter(|(_, run)| run.success) {
-        let blind = is_blind(check, context);
+    for (check, run) in checks.iter().zip(&outcome.runs).filter(|(_, run)| run.success) {
         for kind in check.findings {
             let count = outcome.findings.iter().filter(|finding| std::ptr::eq(finding.kind, *kind)).count();
-            if count > 0 || !blind {
+            if count > 0 || !run.blind {
                 samples.push(Sample { labels: Box::new([kind.code.into(), kind.severity.as_str().into()]), value: count as f64 });
             }
         }

@@ -1,5 +1,6 @@
 //! How is this daemon set up? One YAML file, strict: an unknown key is an error. Flags win over it.
 
+pub mod alerting;
 pub mod policy;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::quota::quota;
+use crate::rules::{Links, Rules};
+use alerting::Alerting;
 use policy::{Policy, label_name};
 
 /// The file's content.
@@ -22,6 +25,8 @@ pub struct Config {
     pub kubernetes: Kubernetes,
     /// By what measure to judge.
     pub policy: Policy,
+    /// Whom to tell of alerts unasked.
+    pub alerting: Alerting,
 }
 
 /// The `aws` section.
@@ -154,6 +159,12 @@ impl Config {
             if !(*limit >= 0.0 && limit.is_finite()) {
                 return refuse(key, limit, "a limit is a number and at least 0");
             }
+        }
+        if let Err((key, value, expected)) = self.alerting.validate() {
+            return refuse(format!("alerting.{key}"), &value, expected);
+        }
+        if let Err(error) = Rules::new(&self.alerting.thresholds, &Links::default()) {
+            return Err(ConfigError::Parse { path: path.to_owned(), message: format!("alerting.thresholds.{error}") });
         }
         if let Some(url) = self.aws.endpoint_url.as_ref().filter(|url| !url.is_empty())
             && let Err(expected) = check_url(url)

@@ -10,6 +10,7 @@ pub mod config;
 pub mod controller;
 pub mod expose;
 pub mod inventory;
+pub mod notify;
 pub mod rules;
 #[cfg(feature = "simulator")]
 pub mod simulator;

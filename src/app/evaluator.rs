@@ -27,12 +27,13 @@ const TICK: Duration = Duration::from_secs(15);
 /// Before it is known what belongs to the cluster, only how the sources are doing can be told without guessing.
 static BEFORE_IDENTITY: &[&Check] = &[&checks::freshness::CHECK];
 
-/// Makes pictures for ever.
+/// Makes pictures for ever; `judged` hears of each.
 pub(super) async fn run(
     store: Store,
     mut policies: watch::Receiver<Arc<Policy>>,
     exposition: Arc<Exposition>,
     readiness: Arc<Readiness>,
+    judged: watch::Sender<Option<Arc<Outcome>>>,
 ) {
     let mut changes = store.subscribe();
     let (mut ready, mut identified) = (false, false);
@@ -49,7 +50,9 @@ pub(super) async fn run(
         };
         tell_failures(&outcome, &mut failing);
         identified |= pending.identity.is_empty();
-        if let Err(error) = exposition.publish(Arc::new(outcome)).await {
+        let outcome = Arc::new(outcome);
+        judged.send_replace(Some(Arc::clone(&outcome)));
+        if let Err(error) = exposition.publish(outcome).await {
             tracing::error!(%error, "the picture could not be rendered; the one before stays");
         }
         readiness.waits_for(pending.names());

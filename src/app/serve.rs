@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::evaluator;
@@ -19,6 +19,8 @@ use crate::expose::readiness::Readiness;
 use crate::expose::routes::{Sources, WebState};
 use crate::expose::server::{WebSettings, bind};
 use crate::inventory::parts::Parts;
+use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
+use crate::rules::{Links, Rules};
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
@@ -108,6 +110,8 @@ pub(super) async fn serve(
     let readiness = Arc::new(Readiness::pending(["first picture"]));
     let store = Store::new(Parts::default());
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
+    let judged = watch::Sender::new(None);
+    let notifier = notifier(&settings.config, &bound.local_addrs(), &own).await?;
     let configuration = Configuration::new(settings.config, settings.config_file, own);
 
     // Dropped at the end of this function, and with it every task.
@@ -116,7 +120,11 @@ pub(super) async fn serve(
     tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
     let (finish, finishing) = oneshot::channel();
     let mut keeper = tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing));
-    tasks.spawn(evaluator::run(store.clone(), configuration.policies(), Arc::clone(&exposition), Arc::clone(&readiness)));
+    if let Some(notifier) = notifier {
+        tasks.spawn(notifier.run(judged.subscribe()));
+    }
+    let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
+    tasks.spawn(evaluator::run(store.clone(), configuration.policies(), exposed, waiting, judged));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
 
     for address in bound.local_addrs() {
@@ -143,6 +151,25 @@ pub(super) async fn serve(
     }
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// Who tells Alertmanager; nobody where none is configured.
+async fn notifier(config: &Config, addresses: &[SocketAddr], own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
+    if config.alerting.alertmanagers.is_empty() {
+        return Ok(None);
+    }
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    // Not this pod's own name: after a restart it must be the same.
+    let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("http://eks-nlb-exporter:{port}/"));
+    let links = Links::default();
+    let settings = NotifySettings {
+        alerting: config.alerting.clone(),
+        rules: Rules::new(&config.alerting.thresholds, &links)?,
+        blind_limit: config.policy.max_staleness(),
+        generator_url: page.into(),
+    };
+    let observer: Arc<dyn NotificationObserver> = Arc::<OwnMetrics>::clone(own);
+    Notifier::new(&settings, observer).await.map(Some)
 }
 
 /// Watches the cluster, and looks for a way to it as long as there is none.

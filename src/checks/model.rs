@@ -60,6 +60,17 @@ impl Label {
     }
 }
 
+impl Label {
+    /// The text, to be kept.
+    pub fn shared(&self) -> Arc<str> {
+        match self {
+            Self::Shared(text) => Arc::clone(text),
+            Self::Static(text) => Arc::from(*text),
+            Self::Owned(text) => Arc::from(&**text),
+        }
+    }
+}
+
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
@@ -349,6 +360,8 @@ pub struct CheckRun {
     pub success: bool,
     /// How long it took.
     pub duration: Duration,
+    /// A source that it cannot judge without is lost: what it does not say is not good news.
+    pub blind: bool,
 }
 
 /// One picture, judged.

@@ -19,6 +19,8 @@ use crate::checks::model::PREFIX;
 use crate::expose::render::{describe, encode_gauge};
 use crate::inventory::part::FailureCategory;
 use crate::inventory::parts::source;
+use crate::notify::NotificationObserver;
+use crate::notify::lifecycle::Count;
 use crate::sources::CallObserver;
 use crate::version;
 
@@ -89,6 +91,14 @@ families! {
         "Time that AWS API calls waited for the exporter's own budget.",
     UNKNOWN_VALUES = Counter "unknown_values_total" ["source"]
         "Values in answers that this version does not know, and objects that could not be decoded.",
+    NOTIFICATIONS_SENT = Counter "notifications_sent_total" ["receiver"]
+        "Alerts that an Alertmanager accepted, repetitions included; absent where none is configured.",
+    NOTIFICATIONS_FAILED = Counter "notifications_failed_total" ["receiver"]
+        "Alerts in requests that an Alertmanager did not accept, further tries included; absent where none is configured.",
+    NOTIFICATIONS_DROPPED = Counter "notifications_dropped_total" ["receiver"]
+        "Alerts thrown away because too many waited for an Alertmanager; absent where none is configured.",
+    ALERTS = Gauge "alerts" ["state"]
+        "Alerts of this daemon's own that are pending or firing; absent where no Alertmanager is configured.",
     PICTURES = Counter "pictures_total" []
         "Pictures that were rendered and served since the start.",
     RENDER_DURATION = Gauge "render_duration_seconds" []
@@ -109,6 +119,8 @@ pub struct OwnMetrics {
 struct Numbers {
     calls: BTreeMap<(&'static str, &'static str), Calls>,
     unknown_values: BTreeMap<&'static str, u64>,
+    notifications: BTreeMap<Box<str>, Notifications>,
+    alerts: Option<Count>,
     reload_successful: Option<bool>,
     reloaded_at: Option<Timestamp>,
     pictures: u64,
@@ -120,12 +132,22 @@ impl Default for Numbers {
         Self {
             calls: BTreeMap::new(),
             unknown_values: source::ALL.iter().map(|source| (*source, 0)).collect(),
+            notifications: BTreeMap::new(),
+            alerts: None,
             reload_successful: None,
             reloaded_at: None,
             pictures: 0,
             render_duration: None,
         }
     }
+}
+
+/// What became of the alerts for one receiver.
+#[derive(Debug, Clone, Copy, Default)]
+struct Notifications {
+    sent: u64,
+    failed: u64,
+    dropped: u64,
 }
 
 /// What is known of one operation: every reason counts from 0 as soon as the operation was seen.
@@ -222,6 +244,36 @@ impl CallObserver for OwnMetrics {
     }
 }
 
+impl OwnMetrics {
+    fn notified(&self, receiver: &str, add: impl FnOnce(&mut Notifications)) {
+        self.change(|numbers| add(numbers.notifications.entry(receiver.into()).or_default()));
+    }
+}
+
+impl NotificationObserver for OwnMetrics {
+    fn known(&self, receiver: &str) {
+        self.notified(receiver, |_| ());
+    }
+
+    fn sent(&self, receiver: &str, alerts: usize) {
+        self.notified(receiver, |it| it.sent += alerts as u64);
+    }
+
+    fn failed(&self, receiver: &str, alerts: usize) {
+        self.notified(receiver, |it| it.failed += alerts as u64);
+    }
+
+    fn dropped(&self, receiver: &str, alerts: usize) {
+        if alerts > 0 {
+            self.notified(receiver, |it| it.dropped += alerts as u64);
+        }
+    }
+
+    fn alerts(&self, count: Count) {
+        self.change(|numbers| numbers.alerts = Some(count));
+    }
+}
+
 /// Writes the families of `ALWAYS`.
 #[derive(Debug)]
 pub(crate) struct AlwaysCollector(pub(crate) Arc<OwnMetrics>);
@@ -261,6 +313,17 @@ impl Collector for WorkCollector {
                 .iter()
                 .try_for_each(|(source, count)| ConstCounter::new(*count).encode(metric.encode_family(&[("source", *source)])?))
         })?;
+        if !numbers.notifications.is_empty() {
+            write_notifications(&mut encoder, &numbers.notifications)?;
+        }
+        if let Some(count) = numbers.alerts {
+            write(&mut encoder, &ALERTS, |metric| {
+                let states = [("pending", count.pending), ("firing", count.firing)];
+                states
+                    .iter()
+                    .try_for_each(|(state, count)| encode_gauge(&mut metric.encode_family(&[("state", *state)])?, *count as f64))
+            })?;
+        }
         write(&mut encoder, &PICTURES, |metric| counter(metric, numbers.pictures))?;
         match numbers.render_duration {
             Some(took) => write(&mut encoder, &RENDER_DURATION, |metric| encode_gauge(metric, took.as_secs_f64())),
@@ -293,6 +356,19 @@ fn write_calls(encoder: &mut DescriptorEncoder<'_>, all: &BTreeMap<(&'static str
             ConstCounter::new(calls.waited.as_secs_f64()).encode(metric.encode_family(&labels(key))?)
         })
     })
+}
+
+fn write_notifications(encoder: &mut DescriptorEncoder<'_>, all: &BTreeMap<Box<str>, Notifications>) -> fmt::Result {
+    let mut of = |family: &OwnFamily, count: fn(&Notifications) -> u64| {
+        write(encoder, family, |metric| {
+            all.iter().try_for_each(|(receiver, it)| {
+                ConstCounter::new(count(it)).encode(metric.encode_family(&[("receiver", &**receiver)])?)
+            })
+        })
+    };
+    of(&NOTIFICATIONS_SENT, |it| it.sent)?;
+    of(&NOTIFICATIONS_FAILED, |it| it.failed)?;
+    of(&NOTIFICATIONS_DROPPED, |it| it.dropped)
 }
 
 fn counter(metric: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
@@ -342,6 +418,10 @@ mod tests {
         own.attempted("ec2", "DescribeSubnets", Err(FailureCategory::Throttled), Duration::from_millis(40));
         own.waited("ec2", "DescribeVpcs", Duration::from_millis(1500));
         own.unknown_value(source::TARGET_HEALTH);
+        own.known("am:9093");
+        own.sent("am:9093", 3);
+        own.dropped("am:9093", 0);
+        own.alerts(Count { pending: 1, firing: 2 });
         own.config_loaded(true, Timestamp::from_second(100).unwrap());
         own.config_loaded(false, Timestamp::from_second(200).unwrap());
         own.rendered(Duration::from_millis(10));
@@ -363,6 +443,10 @@ mod tests {
             "eks_nlb_unknown_values_total{source=\"kube_services\"} 0",
             "eks_nlb_config_last_reload_successful 0",
             "eks_nlb_config_last_reload_success_timestamp_seconds 100",
+            "eks_nlb_notifications_sent_total{receiver=\"am:9093\"} 3",
+            "eks_nlb_notifications_failed_total{receiver=\"am:9093\"} 0",
+            "eks_nlb_notifications_dropped_total{receiver=\"am:9093\"} 0",
+            "eks_nlb_alerts{state=\"firing\"} 2",
             "eks_nlb_pictures_total 1",
             "eks_nlb_render_duration_seconds 0.01",
         ] {
@@ -385,7 +469,13 @@ mod tests {
     fn a_new_exporter_says_what_it_is_and_nothing_it_does_not_know() {
         let text = text(Format::Text, &OwnMetrics::new());
         assert!(text.contains(&format!("eks_nlb_exporter_build_info{{version=\"{}\",revision=\"", version::VERSION)), "{text}");
-        assert!(!text.contains("aws_api") && !text.contains("reload") && !text.contains("render_duration"), "{text}");
+        assert!(
+            !text.contains("aws_api")
+                && !text.contains("notifications")
+                && !text.contains("reload")
+                && !text.contains("render_duration"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -208,7 +208,7 @@ mod tests {
             evaluated_at: Timestamp::from_millisecond(1_764_000_000_500).unwrap(),
             families: report.into_parts().0,
             findings: Vec::new(),
-            runs: vec![CheckRun { check: "zones", success: true, duration: Duration::from_millis(250) }],
+            runs: vec![CheckRun { check: "zones", success: true, blind: false, duration: Duration::from_millis(250) }],
         })
     }
 

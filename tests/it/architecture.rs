@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The pure core: no async, no SDK, no HTTP, no clock, no environment, no files.
-const CORE: &[&str] = &["src/inventory", "src/controller", "src/checks", "src/config/policy", "src/notify/lifecycle"];
+const CORE: &[&str] =
+    &["src/inventory", "src/controller", "src/checks", "src/config/policy", "src/notify/lifecycle", "src/rules"];
 
 /// First segments of paths that the core may use.
 const ALLOWED: &[&str] = &["std", "core", "crate", "super", "self", "serde", "serde_json", "jiff", "ipnet", "thiserror"];
 
 /// Modules of this crate that the core may use.
-const ALLOWED_MODULES: &[&str] = &["inventory", "controller", "checks", "config::policy", "notify::lifecycle"];
+const ALLOWED_MODULES: &[&str] = &["inventory", "controller", "checks", "config::policy", "notify::lifecycle", "rules"];
 
 /// Crates of the outer stages.
 const OUTER: &[&str] = &["tokio", "aws_", "kube", "k8s_openapi", "axum", "hyper", "http", "prometheus_client", "tracing", "clap"];

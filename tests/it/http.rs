@@ -59,7 +59,7 @@ fn picture(number: u32, places: usize, padding: usize) -> Arc<Outcome> {
         evaluated_at: Timestamp::from_second(1_764_000_000).unwrap(),
         families,
         findings,
-        runs: vec![CheckRun { check: "zones", success: true, duration: Duration::from_millis(5) }],
+        runs: vec![CheckRun { check: "zones", success: true, blind: false, duration: Duration::from_millis(5) }],
     })
 }
 

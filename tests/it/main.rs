@@ -17,6 +17,7 @@ mod http;
 mod moto;
 mod movement;
 mod named_tests;
+mod notify;
 mod program;
 mod prometheus;
 mod recorded_world;

@@ -199,9 +199,23 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
         "the annotations of the controller and of the in-tree provider differ",
         &[Proof::Test("an_annotation_younger_than_the_controller_is_not_read"), Proof::Situation("a Service that nobody owns")],
     ),
-    (6, "another CNI has instance targets only", &[Proof::Test("a_cluster_without_the_vpc_cni_is_known")]),
+    (
+        6,
+        "another CNI has instance targets only",
+        &[
+            Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not"),
+            Proof::Test("auto_mode_nodes_have_the_vpc_cni_built_in_s6"),
+        ],
+    ),
     (7, "additional tags", &[Proof::Situation("a tag was taken away")]),
-    (8, "as many Elastic IPs as subnets", &[Proof::Situation("every Elastic IP in use")]),
+    (
+        8,
+        "as many Elastic IPs as subnets",
+        &[
+            Proof::Situation("every Elastic IP in use"),
+            Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not"),
+        ],
+    ),
     (
         9,
         "rules of the nodes' security group",
@@ -216,11 +230,18 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
         "ways out of the rule quota, with this cluster's numbers",
         &[Proof::Test("an_endpoint_group_warns_at_ninety_percent_and_pages_when_nothing_is_left")],
     ),
-    (11, "at most 1,024 back ends with Windows", &[Proof::Scenario("healthy")]),
+    (
+        11,
+        "at most 1,024 back ends with Windows",
+        &[Proof::Test("windows_back_ends_are_counted_once_though_they_have_two_addresses_s11")],
+    ),
     (
         12,
         "several load balancers of one Service",
-        &[Proof::Situation("a load balancer that is being replaced: the old one drains")],
+        &[
+            Proof::Situation("a load balancer that is being replaced: the old one drains"),
+            Proof::Test("an_in_tree_load_balancer_beside_the_controllers_is_a_duplicate_s12"),
+        ],
     ),
     (
         13,
@@ -235,8 +256,19 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
             Proof::Test("t30_an_ipv6_group_is_told_by_the_service_and_not_by_the_load_balancer"),
         ],
     ),
-    (15, "never edit annotations after creation", &[Proof::Situation("a name that comes too late")]),
-    (16, "Fargate: address targets in private subnets only", &[Proof::Situation("pods on Fargate")]),
+    (
+        15,
+        "never edit annotations after creation",
+        &[
+            Proof::Test("what_is_read_at_creation_only_is_edited_in_vain_1_4_t2"),
+            Proof::Test("a_plain_edit_is_information_with_what_and_when"),
+        ],
+    ),
+    (
+        16,
+        "Fargate: address targets in private subnets only",
+        &[Proof::Situation("pods on Fargate"), Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")],
+    ),
     (
         17,
         "all targets healthy and registered",

@@ -194,7 +194,8 @@ fn an_owner_that_went_away_just_now_or_a_new_load_balancer_accuses_nobody() {
 #[test]
 fn whatever_is_not_known_accuses_nobody_and_counts_nothing() {
     let failure = Failure { category: FailureCategory::Denied, operation: "x".into(), message: String::new() };
-    let cases: [(&str, fn(&mut World)); 9] = [
+    type Change = fn(&mut World);
+    let cases: [(&str, Change); 9] = [
         ("no cluster name", |world| world.parts.scope.cluster_name = None),
         ("no VPC", |world| world.parts.scope.vpc_id = None),
         ("no Services", |world| world.parts.services = Part::default()),

@@ -148,21 +148,24 @@ pub(super) const EVERYDAY: &[Case] = &[
         it.node_rules(58);
     }),
     ("frontend groups and outbound rules at the limit", |it| {
-        let ids: Vec<_> = it.parts.security_groups.get().unwrap().keys().cloned().collect();
-        let node_group = it.node_group();
-        for id in ids {
-            edit(&mut it.parts.security_groups, &id, |group: &mut SecurityGroup| {
-                let rules = (0..60).map(|number| Rule {
-                    protocol: "tcp".into(),
-                    ports: Some((number, number)),
-                    peer: Peer::Cidr("198.51.100.0/24".parse().unwrap()),
-                    description: None,
-                });
-                if id != node_group {
-                    group.inbound = rules.clone().collect();
-                }
-                group.outbound = rules.collect();
-            });
+        let rules = |port: i32, count: u8| {
+            (0..count).map(move |number| Rule {
+                protocol: "tcp".into(),
+                ports: Some((port, port)),
+                peer: Peer::Cidr(format!("198.51.{number}.0/24").parse().unwrap()),
+                description: None,
+            })
+        };
+        // Two ports, and as many networks of clients as the group has room for.
+        let frontend = it.frontend_group("shop/web");
+        it.service("shop/web", |service| {
+            service.source_ranges = (0..30).map(|number| format!("198.51.{number}.0/24").into()).collect();
+        });
+        edit(&mut it.parts.security_groups, &frontend, |group: &mut SecurityGroup| {
+            group.inbound = rules(80, 30).chain(rules(443, 30)).collect();
+        });
+        for group in all(&mut it.parts.security_groups).values_mut() {
+            Arc::make_mut(group).outbound = rules(443, 60).collect();
         }
     }),
     ("every Elastic IP in use", |it| {
@@ -225,18 +228,9 @@ pub(super) const EVERYDAY: &[Case] = &[
         it.service("shop/web", |service| service.deleted_at = Some(now));
         it.targets("shop/web", unhealthy);
     }),
-    ("a deleted Service whose load balancer is still there", |it| {
-        all(&mut it.parts.services).remove(&name("shop/web"));
-        all(&mut it.parts.endpoint_slices).retain(|_, slice| slice.service != name("shop/web"));
-        all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
-        for group in it.groups("shop/web") {
-            it.health(&group, Vec::clear);
-        }
-    }),
     ("a load balancer born without security groups", |it| {
         let lb = it.lb("shop/web");
         edit(&mut it.parts.load_balancers, &lb, |lb| lb.security_groups.clear());
-        it.annotate("shop/web", "security-groups", "sg-00000000000000001");
     }),
     ("a dual-stack Service with IPv6 targets", |it| {
         let lb = it.lb("shop/web");
@@ -244,6 +238,12 @@ pub(super) const EVERYDAY: &[Case] = &[
         it.annotate("shop/web", "ip-address-type", "dualstack");
         it.service("shop/web", |service| service.ipv6 = true);
         it.subnets(|subnet| subnet.ipv6_cidrs = vec!["2001:db8::/56".parse().unwrap()]);
+        let frontend = it.frontend_group("shop/web");
+        edit(&mut it.parts.security_groups, &frontend, |group: &mut SecurityGroup| {
+            let mut ipv6 = group.inbound.clone();
+            ipv6.iter_mut().for_each(|rule| rule.peer = Peer::Cidr("::/0".parse().unwrap()));
+            group.inbound.extend(ipv6);
+        });
         let v6 = |address: &str| format!("2001:db8::{}", address.replace('.', ":"));
         let mut slice = {
             let slices = &it.snapshot().endpoint_slices[&name("shop/web")];
@@ -334,8 +334,9 @@ pub(super) const EVERYDAY: &[Case] = &[
     ("a cluster for internal load balancers only, without an internet gateway", |it| {
         for service in ["shop/web", "ops/ingress", "media/stream", "web/edge"] {
             all(&mut it.parts.services).remove(&name(service));
-            let lb = it.lb(service);
+            let (lb, frontend) = (it.lb(service), it.frontend_group(service));
             all(&mut it.parts.load_balancers).remove(&lb);
+            all(&mut it.parts.security_groups).remove(&frontend);
             for group in it.groups(service) {
                 all(&mut it.parts.target_groups).remove(&group);
             }
@@ -387,25 +388,10 @@ pub(super) const EVERYDAY: &[Case] = &[
         tags.insert("kubernetes.io/cluster/demo".into(), "owned".into());
         tags.insert("cost-center".into(), "42".into());
     }),
-    ("a boolean that is written with a capital, and a key that AWS has and nobody asked for", |it| {
-        it.annotate("shop/api", "attributes", "load_balancing.cross_zone.enabled=True");
+    ("a key that AWS has and nobody asked for", |it| {
         let lb = it.lb("shop/web");
         let part = Arc::make_mut(&mut it.parts.load_balancer_attributes).get_mut(&lb).unwrap();
         Arc::make_mut(part.value.as_mut().unwrap()).insert("deletion_protection.enabled".into(), "true".into());
-    }),
-    ("access logs said to be off while they are on", |it| {
-        it.annotate("shop/web", "access-log-enabled", "false");
-        let lb = it.lb("shop/web");
-        let part = Arc::make_mut(&mut it.parts.load_balancer_attributes).get_mut(&lb).unwrap();
-        Arc::make_mut(part.value.as_mut().unwrap()).insert("access_logs.s3.enabled".into(), "true".into());
-    }),
-    ("TCP and UDP on one port: one listener, one group", |it| {
-        it.service("shop/web", |service| {
-            let mut second = service.ports[0].clone();
-            second.protocol = eks_nlb_exporter::inventory::kube::Protocol::Udp;
-            second.name = "udp".into();
-            service.ports.push(second);
-        });
     }),
     ("the load balancer's cross-zone is on and a zone has no healthy target left while it is drained", |it| {
         let node_zone = ZoneName::from("us-east-1a");

@@ -175,7 +175,7 @@ pub(super) const FAULTS: &[Fault] = &[
         all(&mut it.parts.controllers).clear();
         *Arc::make_mut(it.parts.leader_lease.value.as_mut().unwrap()) = None;
     }),
-    ("an old controller", &["NLB711"], |it| {
+    ("an old controller", &["NLB501", "NLB603", "NLB711"], |it| {
         all(&mut it.parts.controllers).values_mut().for_each(|it| Arc::make_mut(it).version = Some(Version::new(2, 7, 1)));
     }),
     ("a source that fails", &["NLB901"], |it| {
@@ -241,5 +241,41 @@ pub(super) const FAULTS: &[Fault] = &[
         let node = it.nodes()[0].clone();
         let then = it.ago(600);
         it.node(&node, |node| (node.ready, node.ready_changed_at) = (ConditionStatus::Unknown, Some(then)));
+    }),
+    ("access logs said to be off while they are on", &["NLB606", "NLB607"], |it| {
+        it.annotate("shop/web", "access-log-enabled", "false");
+        let lb = it.lb("shop/web");
+        let part = Arc::make_mut(&mut it.parts.load_balancer_attributes).get_mut(&lb).unwrap();
+        Arc::make_mut(part.value.as_mut().unwrap()).insert("access_logs.s3.enabled".into(), "true".into());
+    }),
+    ("a boolean that is written with a capital works all the same", &["NLB617"], |it| {
+        it.annotate("shop/api", "attributes", "load_balancing.cross_zone.enabled=True");
+    }),
+    ("a name that no controller reads", &["NLB601"], |it| it.annotate("shop/web", "shceme", "internal")),
+    ("a Service that stays in deletion", &["NLB709"], |it| {
+        let then = it.ago(1800);
+        it.service("shop/web", |service| service.deleted_at = Some(then));
+    }),
+    ("TCP and UDP on one port: one listener, one group", &["NLB614"], |it| {
+        it.service("shop/web", |service| {
+            let mut second = service.ports[0].clone();
+            second.protocol = eks_nlb_exporter::inventory::kube::Protocol::Udp;
+            second.name = "udp".into();
+            service.ports.push(second);
+        });
+        let frontend = it.frontend_group("shop/web");
+        edit(&mut it.parts.security_groups, &frontend, |group: &mut SecurityGroup| {
+            let mut second = group.inbound[0].clone();
+            second.protocol = "udp".into();
+            group.inbound.push(second);
+        });
+    }),
+    ("a deleted Service whose load balancer is still there", &["NLB704"], |it| {
+        all(&mut it.parts.services).remove(&name("shop/web"));
+        all(&mut it.parts.endpoint_slices).retain(|_, slice| slice.service != name("shop/web"));
+        all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
+        for group in it.groups("shop/web") {
+            it.health(&group, Vec::clear);
+        }
     }),
 ];

@@ -1,0 +1,172 @@
+//! Stage 4, tell unasked: the alerts of the shipped rules, pushed to Alertmanager for people without Prometheus' rules.
+//!
+//! Off unless the configuration names receivers. Same names, labels, thresholds and waits as the rules for every alert that
+//! needs no history; a condition is judged with each picture.
+
+pub mod lifecycle;
+
+mod alertmanager;
+mod conditions;
+mod connection;
+mod promql;
+mod queue;
+mod template;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::checks::model::Outcome;
+use crate::clock;
+use crate::config::alerting::Alerting;
+use crate::rules::Rules;
+use crate::rules::thresholds::ThresholdError;
+use alertmanager::Receivers;
+use conditions::Conditions;
+pub use conditions::{Left, RuleError};
+pub use connection::SetupError;
+use lifecycle::{Count, Lifecycle, Pace};
+
+/// Who wants to know what became of the notifications: the exporter's own metrics.
+pub trait NotificationObserver: fmt::Debug + Send + Sync {
+    /// There is such a receiver: its counters begin at 0.
+    fn known(&self, receiver: &str);
+
+    /// So many alerts were accepted.
+    fn sent(&self, receiver: &str, alerts: usize);
+
+    /// So many alerts were in a request that failed.
+    fn failed(&self, receiver: &str, alerts: usize);
+
+    /// So many alerts were thrown away unsent, since too many waited.
+    fn dropped(&self, receiver: &str, alerts: usize);
+
+    /// So many alerts are pending and firing.
+    fn alerts(&self, count: Count);
+}
+
+/// What the daemon is to tell, and to whom.
+#[derive(Debug, Clone)]
+pub struct NotifySettings {
+    /// The `alerting` section.
+    pub alerting: Alerting,
+    /// The rules, with the configured thresholds.
+    pub rules: Rules,
+    /// How long an alert that cannot be judged any more is repeated.
+    pub blind_limit: Duration,
+    /// Where a person looks it up: the link in each alert, by which this daemon knows its own alerts after a restart.
+    pub generator_url: Arc<str>,
+}
+
+/// Why alerts cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// A receiver's settings.
+    #[error("alerting.alertmanagers: {0}")]
+    Setup(#[from] SetupError),
+    /// A rule.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A threshold.
+    #[error("alerting.thresholds.{0}")]
+    Threshold(#[from] ThresholdError),
+}
+
+impl NotifyError {
+    /// The closed category.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "setup",
+            Self::Rule(_) => "rule",
+            Self::Threshold(_) => "threshold",
+        }
+    }
+}
+
+/// Conditions are judged with each picture, and this often where no new one comes.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// What was resolved is repeated as long as Prometheus does it.
+const REPEAT_RESOLVED: Duration = Duration::from_secs(15 * 60);
+
+/// The alerts of this daemon and the way to those who hear of them.
+#[derive(Debug)]
+pub struct Notifier {
+    conditions: Conditions,
+    receivers: Receivers,
+    lifecycle: Lifecycle,
+    pace: Pace,
+    generator_url: Arc<str>,
+    observer: Arc<dyn NotificationObserver>,
+}
+
+impl Notifier {
+    /// Sets everything up: what is wrong with rules, certificates and names is told now.
+    pub async fn new(settings: &NotifySettings, observer: Arc<dyn NotificationObserver>) -> Result<Self, NotifyError> {
+        let NotifySettings { alerting, rules, blind_limit, generator_url } = settings;
+        let conditions = Conditions::new(rules, &alerting.external_labels)?;
+        let receivers = Receivers::start(&alerting.alertmanagers, generator_url, &observer).await?;
+        let pace = Pace {
+            resend: Duration::from_secs(alerting.resend_delay_seconds),
+            interval: INTERVAL,
+            repeat_resolved: REPEAT_RESOLVED,
+            blind_limit: *blind_limit,
+        };
+        let left: Vec<_> = conditions.left.iter().map(|(name, _)| *name).collect();
+        tracing::info!(
+            receivers = alerting.alertmanagers.len(),
+            left = left.join(","),
+            "alerts are sent to Alertmanager; those left need Prometheus"
+        );
+        Ok(Self {
+            conditions,
+            receivers,
+            lifecycle: Lifecycle::default(),
+            pace,
+            generator_url: Arc::clone(generator_url),
+            observer,
+        })
+    }
+
+    /// Tells of every picture, for ever.
+    pub async fn run(mut self, mut pictures: watch::Receiver<Option<Arc<Outcome>>>) {
+        self.take_up().await;
+        loop {
+            let now = clock::now();
+            let picture = pictures.borrow_and_update().clone();
+            if let Some(outcome) = picture {
+                self.judge(&outcome, now);
+            }
+            self.receivers.send(self.lifecycle.due(self.pace, now));
+            self.observer.alerts(self.lifecycle.count());
+            let tick = tokio::time::sleep(INTERVAL.min(self.pace.resend));
+            tokio::select! {
+                // A sender that has gone means that the daemon ends.
+                Ok(()) = pictures.changed() => {}
+                () = tick => {}
+            }
+        }
+    }
+
+    /// What an earlier run fired goes on firing, so that a restart makes no second page.
+    async fn take_up(&mut self) {
+        let now = clock::now();
+        for notice in self.receivers.still_firing(&self.generator_url).await {
+            if let Some(rule) = self.conditions.rule_of(&notice.labels).filter(|_| notice.ends_at > now) {
+                self.lifecycle.restore(rule, notice, now);
+            }
+        }
+        let Count { firing, .. } = self.lifecycle.count();
+        if firing > 0 {
+            tracing::info!(firing, "alerts of an earlier run go on");
+        }
+    }
+
+    fn judge(&mut self, outcome: &Outcome, now: jiff::Timestamp) {
+        for (rule, waits, judgement) in self.conditions.judge(outcome) {
+            self.lifecycle.judge(rule, waits, judgement, now);
+        }
+    }
+}
