@@ -1,5 +1,5 @@
 //! Does every query of every panel have an answer? A real Prometheus with the shipped rules scrapes the daemon beside a simulated
-//! AWS that throttles it, and pictures of worlds in which enough is wrong that no panel is empty.
+//! AWS that fails now and then, and pictures of worlds in which enough is wrong that no panel is empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -99,7 +99,7 @@ fn prometheus(folder: &std::path::Path, targets: &str) -> (Program, u16) {
     fs::write(folder.join("rules.yaml"), at_once.collect::<String>()).unwrap();
     let config = folder.join("prometheus.yml");
     let text = format!(
-        "global: {{scrape_interval: 2s, evaluation_interval: 2s}}\nrule_files: [rules.yaml]\nscrape_configs:\n\
+        "global: {{scrape_interval: 5s, evaluation_interval: 5s}}\nrule_files: [rules.yaml]\nscrape_configs:\n\
          - job_name: eks-nlb-exporter\n  honor_labels: true\n  static_configs:\n{targets}"
     );
     fs::write(&config, text).unwrap();
@@ -158,7 +158,7 @@ async fn every_query_has_an_answer_and_is_readable_with_fifty_clusters() {
     let settings = folder.path().join("exporter.yaml");
     fs::write(&settings, format!("alerting: {{alertmanagers: [{{url: 'http://127.0.0.1:{pictures}'}}]}}\n")).unwrap();
     let settings = settings.display().to_string();
-    let daemon = Daemon::start(["demo", "--fault", "servicequotas:*=throttle:0.5", "--config.file", settings.as_str()]).await;
+    let daemon = Daemon::start(["demo", "--fault", "DescribeTargetHealth=error:0.3", "--config.file", settings.as_str()]).await;
     let target = |address: &str, labels: &str| format!("  - {{targets: ['{address}'], labels: {{{labels}}}}}\n");
     // The daemon's own series have no label cluster.
     let mut targets = target(&daemon.address.to_string(), "");
@@ -175,7 +175,7 @@ async fn every_query_has_an_answer_and_is_readable_with_fifty_clusters() {
     };
     waiting.retain(|(_, query)| !known_empty(query));
     assert!(waiting.len() > 100, "the queries are not found");
-    eventually("every query has an answer", Duration::from_secs(120), async || {
+    eventually("every query has an answer", Duration::from_secs(240), async || {
         let mut left = Vec::new();
         for (dashboard, asked) in &waiting {
             if query(port, &dashboard.expand(asked.expr, &BTreeMap::new())).await?.is_empty() {

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{dashboards, root, text};
+use super::{dashboards, list, root, text};
 
 fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -44,4 +44,18 @@ fn grafanas_provisioning_takes_the_folder_and_prometheus() {
     let source = &sources["datasources"][0];
     assert_eq!((&sources["apiVersion"], text(source, "type"), &source["isDefault"]), (&1.into(), "prometheus", &true.into()));
     assert!(text(source, "url").starts_with("http"));
+}
+
+#[test]
+fn the_documentation_counts_the_panels_and_queries_of_each_dashboard() {
+    let page = fs::read_to_string(root().join("docs/grafana.md")).unwrap();
+    for dashboard in dashboards() {
+        let name = text(&dashboard.json, "title").trim_start_matches("EKS NLB / ").to_lowercase();
+        let panels = dashboard.panels();
+        let targets: Vec<_> = panels.iter().flat_map(|panel| list(panel, "targets")).collect();
+        let over_time = targets.iter().filter(|target| target["range"] == true).count();
+        let row = format!("| {name} | {} | {}, {over_time} |", panels.len(), targets.len());
+        assert!(page.contains(&row), "docs/grafana.md lacks {row}");
+        assert!(page.contains(&format!("(`{}`)", dashboard.uid())), "docs/grafana.md does not name {}", dashboard.uid());
+    }
 }
