@@ -57,7 +57,7 @@ docs: ## Write the generated parts of the documentation.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
 
-dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes five minutes, needs prometheus and chromium.
+dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
 	$(CARGO) build --locked --quiet
 	docs/dashboard-picture.py
 

@@ -344,7 +344,7 @@ def demonstration(folder, seconds, started):
     """Starts the exporter's demonstration and Prometheus, and gives the latter's URL when it has scraped long enough."""
     target = os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/eks-nlb-exporter/target")
     log = open(folder / "exporter.log", "w+")
-    command = [Path(target) / "debug/eks-nlb-exporter", "demo", "--time-scale", "2", "--web.listen-address", "127.0.0.1:0", "--log.format", "json"]
+    command = [Path(target) / "debug/eks-nlb-exporter", "demo", "--time-scale", "4", "--web.listen-address", "127.0.0.1:0", "--log.format", "json"]
     started.append(subprocess.Popen(command, stdout=log, stderr=log))
     address = until("the exporter listens", 30, lambda: (found := re.search(r'"address":"([^"]+)"', (folder / "exporter.log").read_text())) and found[1])
     config = {"global": {"scrape_interval": "2s", "evaluation_interval": "2s"}, "rule_files": [str(ROOT / "alerts/rules.yaml")],
@@ -373,7 +373,7 @@ def screenshot(text, height, out, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dashboard", default=ROOT / "dashboards/overview.json", type=Path, help="its file")
-    parser.add_argument("--seconds", default=285, type=int, help="how long to look, and the time that is drawn")
+    parser.add_argument("--seconds", default=145, type=int, help="how long to look, and the time that is drawn")
     parser.add_argument("--prometheus", metavar="URL", help="one that has scraped already, instead of the demonstration")
     parser.add_argument("--out", default=ROOT / "docs/dashboard-picture.png", type=Path, help="the picture")
     arguments = parser.parse_args()
