@@ -110,13 +110,14 @@ pub struct Count {
 
 impl Lifecycle {
     /// Takes up an alert that an earlier process of this daemon fired, as Alertmanager still has it. Until its rule is judged it
-    /// goes on firing; then it fires on without a new start, or ends (EC-9.7).
+    /// goes on firing; then it fires on without a new start, or ends (EC-9.7) after its `keep_firing_for`: the first pictures
+    /// after a start know less than those before it.
     pub fn restore(&mut self, rule: &str, notice: Notice, now: Timestamp) {
         self.alerts.entry(notice.labels).or_insert_with(|| Alert {
             rule: rule.into(),
             annotations: notice.annotations,
             active_at: notice.starts_at,
-            held_at: notice.starts_at,
+            held_at: now,
             fired_at: Some(notice.starts_at),
             resolved_at: None,
             said_at: None,

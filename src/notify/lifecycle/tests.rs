@@ -124,6 +124,18 @@ fn a_restarted_daemon_goes_on_where_the_one_before_ended() {
 }
 
 #[test]
+fn what_the_first_pictures_of_a_restarted_daemon_do_not_show_yet_has_not_ended() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    let mut before = Lifecycle::default();
+    let said = run(&mut before, waits, (0, 645), || holds(&["a"]));
+    let mut after = Lifecycle::default();
+    after.restore(RULE, said.last().unwrap().1.clone(), at(3600));
+    let unseen = run(&mut after, waits, (3600, 3660), || holds(&[]));
+    let seen = run(&mut after, waits, (3660, 3900), || holds(&["a"]));
+    assert!(unseen.iter().chain(&seen).all(|(second, notice)| notice.starts_at == at(600) && notice.ends_at > at(*second)));
+}
+
+#[test]
 fn a_rule_that_is_taken_away_ends_its_alerts() {
     let mut alerts = Lifecycle::default();
     run(&mut alerts, WAITS, (0, 615), || holds(&["a"]));
