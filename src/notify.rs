@@ -13,6 +13,7 @@ mod queue;
 mod template;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use alertmanager::Receivers;
 use conditions::Conditions;
 pub use conditions::{Left, RuleError};
 pub use connection::SetupError;
-use lifecycle::{Count, Lifecycle, Pace};
+use lifecycle::{Count, Labels, Lifecycle, Pace};
 
 /// Who wants to know what became of the notifications: the exporter's own metrics.
 pub trait NotificationObserver: fmt::Debug + Send + Sync {
@@ -84,6 +85,22 @@ impl NotifyError {
             Self::Threshold(_) => "threshold",
         }
     }
+}
+
+/// What a rule's condition says of a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The rule's name.
+    pub name: &'static str,
+    /// Its severity.
+    pub severity: &'static str,
+    /// Labels and value of each element; `None` where the picture cannot tell.
+    pub vector: Option<Vec<(Labels, f64)>>,
+}
+
+/// Evaluates the condition of each rule that is judged here, as it is when alerts are sent.
+pub fn evaluate_rules(rules: &Rules, outcome: &Outcome) -> Result<Vec<Evaluated>, RuleError> {
+    Ok(Conditions::new(rules, &BTreeMap::new())?.evaluate(outcome))
 }
 
 /// Conditions are judged with each picture, and this often where no new one comes.
