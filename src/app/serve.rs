@@ -67,6 +67,9 @@ impl Settings {
         for (service, rate) in &config.aws.requests_per_second {
             aws.budgets.set_rate(service, *rate);
         }
+        for (name, seconds) in &config.aws.refresh_seconds {
+            aws.intervals.set(name, Duration::from_secs(*seconds));
+        }
         Self {
             aws,
             kube: KubeSettings {
