@@ -125,12 +125,8 @@ impl Notifier {
         let NotifySettings { alerting, rules, blind_limit, generator_url } = settings;
         let conditions = Conditions::new(rules, &alerting.external_labels)?;
         let receivers = Receivers::start(&alerting.alertmanagers, generator_url, &observer).await?;
-        let pace = Pace {
-            resend: Duration::from_secs(alerting.resend_delay_seconds),
-            interval: INTERVAL,
-            repeat_resolved: REPEAT_RESOLVED,
-            blind_limit: *blind_limit,
-        };
+        let resend = Duration::from_secs(alerting.resend_delay_seconds);
+        let pace = Pace { resend, interval: INTERVAL.min(resend), repeat_resolved: REPEAT_RESOLVED, blind_limit: *blind_limit };
         let left: Vec<_> = conditions.left.iter().map(|(name, _)| *name).collect();
         tracing::info!(
             receivers = alerting.alertmanagers.len(),
@@ -158,7 +154,7 @@ impl Notifier {
             }
             self.receivers.send(self.lifecycle.due(self.pace, now));
             self.observer.alerts(self.lifecycle.count());
-            let tick = tokio::time::sleep(INTERVAL.min(self.pace.resend));
+            let tick = tokio::time::sleep(self.pace.interval);
             tokio::select! {
                 // A sender that has gone means that the daemon ends.
                 Ok(()) = pictures.changed() => {}
