@@ -25,7 +25,7 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 test: peers ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, promtool, moto, Grafana's types.
+peers: ## Install the programs the tests talk to: Prometheus, promtool, Alertmanager, amtool, openssl, moto, Grafana's types.
 	tests/peers.sh install
 
 check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.

@@ -45,6 +45,8 @@ install)
   debian promtool prometheus
   debian prometheus prometheus
   debian amtool prometheus-alertmanager
+  debian prometheus-alertmanager prometheus-alertmanager
+  debian openssl openssl
   python moto_server 'moto[server]>=5.2'
   node_packages "$(dirname "$0")/grafana"
   ;;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Evaluated;
 use super::lifecycle::{Instance, Judgement, Labels, Waits};
 use super::promql::{Element, Expression, ParseError, Selector, Series, evaluate, parse};
 use super::template::Template;
@@ -33,6 +34,7 @@ struct Condition {
     /// Name and severity: a warning and a critical alert may share the name.
     id: String,
     name: &'static str,
+    severity: &'static str,
     waits: Waits,
     expression: Expression,
     labels: Labels,
@@ -78,11 +80,31 @@ impl Conditions {
     /// The rule that fires alerts with these labels, if it is judged here.
     pub(super) fn rule_of(&self, labels: &Labels) -> Option<&str> {
         let id = id(labels);
-        self.conditions.iter().map(|condition| &*condition.id).find(|known| **known == *id)
+        let rule = self.conditions.iter().find(|condition| *condition.id == *id)?;
+        // The rule's labels hold the external ones, which tell one cluster's alerts from another's.
+        let is_ours = rule.labels.iter().all(|(name, value)| labels.get(name) == Some(value));
+        is_ours.then_some(&*rule.id)
     }
 
     /// Judges every rule; each by its identity.
     pub(super) fn judge(&self, outcome: &Outcome) -> Vec<(&str, Waits, Judgement)> {
+        let picture = self.picture(outcome);
+        self.conditions.iter().map(|condition| (&*condition.id, condition.waits, condition.judge(&picture))).collect()
+    }
+
+    /// What every condition says, before it is made an alert.
+    pub(super) fn evaluate(&self, outcome: &Outcome) -> Vec<Evaluated> {
+        let picture = self.picture(outcome);
+        let evaluated = |condition: &Condition| Evaluated {
+            name: condition.name,
+            severity: condition.severity,
+            vector: condition.elements(&picture).map(|all| all.into_iter().map(|it| (it.labels, it.value)).collect()),
+        };
+        self.conditions.iter().map(evaluated).collect()
+    }
+
+    /// The picture with what the recording rules make of it.
+    fn picture<'a>(&self, outcome: &'a Outcome) -> Picture<'a> {
         let mut picture = Picture { outcome, recorded: BTreeMap::new() };
         for (name, expression) in &self.recordings {
             // One that fails leaves its users without a metric, which they report.
@@ -90,7 +112,7 @@ impl Conditions {
                 picture.recorded.insert(Arc::clone(name), elements);
             }
         }
-        self.conditions.iter().map(|condition| (&*condition.id, condition.waits, condition.judge(&picture))).collect()
+        picture
     }
 }
 
@@ -147,6 +169,7 @@ impl Condition {
         Ok(Self {
             id: id(&labels),
             name: rule.name,
+            severity: rule.severity.as_str(),
             waits: Waits { hold: rule.hold, keep_firing: rule.keep_firing },
             expression,
             labels,
@@ -159,18 +182,25 @@ impl Condition {
     }
 
     fn judge(&self, picture: &Picture<'_>) -> Judgement {
+        match self.elements(picture) {
+            Some(elements) => Judgement::Holds(elements.into_iter().map(|element| self.instance(element)).collect()),
+            None => Judgement::Unknown,
+        }
+    }
+
+    fn elements(&self, picture: &Picture<'_>) -> Option<Vec<Element>> {
         let sees = |name: &str| picture.outcome.runs.iter().any(|run| run.check == name && run.success && !run.blind);
         if !self.checks.iter().all(|name| sees(name)) {
-            return Judgement::Unknown;
+            return None;
         }
         match evaluate(&self.expression, picture) {
-            Ok(elements) => Judgement::Holds(elements.into_iter().map(|element| self.instance(element)).collect()),
+            Ok(elements) => Some(elements),
             Err(error) => {
                 // Once a rule, not with every picture.
                 if !self.complained.swap(true, Ordering::Relaxed) {
                     tracing::error!(alert = self.name, %error, "a rule cannot be judged; its alerts stay as they are");
                 }
-                Judgement::Unknown
+                None
             }
         }
     }

@@ -97,6 +97,16 @@ fn what_needs_history_or_other_metrics_is_left_to_prometheus() {
 }
 
 #[test]
+fn an_alert_of_another_cluster_is_not_taken_for_ours() {
+    let external = [("cluster".to_owned(), "prod".to_owned())].into_iter().collect();
+    let conditions = Conditions::new(&rules(&[], vec![rule("NLBDrift", DRIFTED)]), &external).unwrap();
+    let of =
+        |cluster: &str| labels(&[("alertname", "NLBDrift"), ("severity", "warning"), ("cluster", cluster), ("service", "a")]);
+    assert!(conditions.rule_of(&of("prod")).is_some());
+    assert!(conditions.rule_of(&of("test")).is_none());
+}
+
+#[test]
 fn a_rule_that_cannot_be_read_is_named() {
     let error = Conditions::new(&rules(&[], vec![rule("Odd", "eks_nlb_findings ^ 2")]), &BTreeMap::new()).unwrap_err();
     assert!(error.to_string().starts_with("the rule Odd cannot be judged: "), "{error}");

@@ -91,6 +91,33 @@ fn a_rule_may_ask_to_keep_firing() {
 }
 
 #[test]
+fn an_end_is_announced_so_that_whoever_tells_the_same_alert_is_not_contradicted() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    let mut alerts = Lifecycle::default();
+    run(&mut alerts, waits, (0, 690), || holds(&["a"]));
+    let said = run(&mut alerts, waits, (690, 2400), || holds(&[]));
+    let end = 675 + 300;
+    let ends: Vec<_> = said.iter().map(|(second, notice)| (*second, notice.ends_at)).take(3).collect();
+    // At 720 four rounds end before the alert does, at 780 they would not; then it is quiet until the others are through.
+    assert_eq!(ends, [(720, at(720 + 240)), (780, at(end)), (end + 240, at(end))]);
+    assert!(said[2..].iter().all(|(_, notice)| notice.ends_at == at(end)) && said.last().unwrap().0 >= end + 840);
+    assert_eq!(alerts.count(), Count::default());
+}
+
+#[test]
+fn what_comes_back_or_cannot_be_judged_any_more_before_its_announced_end_goes_on() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    for again in [|| holds(&["a"]), || Judgement::Unknown] {
+        let mut alerts = Lifecycle::default();
+        run(&mut alerts, waits, (0, 690), || holds(&["a"]));
+        run(&mut alerts, waits, (690, 900), || holds(&[]));
+        let said = run(&mut alerts, waits, (900, 1200), again);
+        assert_eq!(said[0].0, 900, "before it ends at 975");
+        assert!(said.iter().all(|(second, notice)| notice.starts_at == at(600) && notice.ends_at == at(second + 240)));
+    }
+}
+
+#[test]
 fn blindness_neither_fires_nor_resolves_and_lapses_in_the_end() {
     let mut alerts = Lifecycle::default();
     run(&mut alerts, WAITS, (0, 300), || holds(&["fires"]));
@@ -121,6 +148,18 @@ fn a_restarted_daemon_goes_on_where_the_one_before_ended() {
     assert!(of("goes on").iter().all(|(_, notice)| notice.starts_at == at(600)), "no second start, no waiting");
     assert!(of("ended meanwhile").iter().all(|(_, notice)| notice.ends_at == at(715)));
     assert!(!of("goes on").is_empty() && !of("ended meanwhile").is_empty());
+}
+
+#[test]
+fn what_the_first_pictures_of_a_restarted_daemon_do_not_show_yet_has_not_ended() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    let mut before = Lifecycle::default();
+    let said = run(&mut before, waits, (0, 645), || holds(&["a"]));
+    let mut after = Lifecycle::default();
+    after.restore(RULE, said.last().unwrap().1.clone(), at(3600));
+    let unseen = run(&mut after, waits, (3600, 3660), || holds(&[]));
+    let seen = run(&mut after, waits, (3660, 3900), || holds(&["a"]));
+    assert!(unseen.iter().chain(&seen).all(|(second, notice)| notice.starts_at == at(600) && notice.ends_at > at(*second)));
 }
 
 #[test]
