@@ -260,6 +260,10 @@ pub(super) const FAULTS: &[Fault] = &[
         it.source(source::SUBNETS, |status| status.last_success = Some(then));
     }),
     ("resources that could not be read", &["NLB904"], |it| it.source(source::TAGS, |status| status.missing = 1)),
+    ("a Service that could not be read: what is its own is nobody's, and nobody is accused", &["NLB904"], |it| {
+        all(&mut it.parts.services).remove(&name("shop/web"));
+        it.source(source::SERVICES, |status| status.missing = 1);
+    }),
     ("a failing zone behind cross-zone is no dark zone", &["NLB102"], |it| {
         it.targets("shop/api", |target| {
             if target.zone == Some("us-east-1a".into()) {
