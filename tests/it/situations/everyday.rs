@@ -456,6 +456,35 @@ pub(super) const EVERYDAY: &[Case] = &[
         all(&mut it.parts.services).remove(&name("shop/web"));
         all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
     }),
+    ("a Service deleted minutes ago: its load balancer is gone and the finalizer is still there", |it| {
+        let (then, lb) = (it.ago(300), it.lb("shop/web"));
+        let groups = it.groups("shop/web");
+        it.service("shop/web", |service| (service.deleted_at, service.changed_at) = (Some(then), Some(then)));
+        all(&mut it.parts.load_balancers).remove(&lb);
+        for group in groups {
+            edit(&mut it.parts.target_groups, &group, |group| group.load_balancers.clear());
+            it.health(&group, |targets| targets.iter_mut().for_each(|target| set(target, TargetState::Unused)));
+        }
+    }),
+    ("a load balancer made seconds ago for a Service that was not seen yet", |it| {
+        let (then, lb) = (it.ago(20), it.lb("shop/web"));
+        edit(&mut it.parts.load_balancers, &lb, |lb| (lb.state, lb.created_at) = (LoadBalancerState::Provisioning, Some(then)));
+        all(&mut it.parts.services).remove(&name("shop/web"));
+        all(&mut it.parts.endpoint_slices).retain(|_, slice| slice.service != name("shop/web"));
+        all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
+    }),
+    ("another cluster of the VPC lost its Services", |it| {
+        // Whatever became of them is that cluster's business.
+        let lb = it.lb("shop/web");
+        let mut theirs = (*it.parts.load_balancers.get().unwrap()[&lb]).clone();
+        theirs.arn = theirs.arn.as_str().replace("k8s-shop-web", "k8s-shop-gone").as_str().into();
+        theirs.id = theirs.arn.load_balancer().unwrap();
+        theirs.state = LoadBalancerState::Failed;
+        let tags = [("elbv2.k8s.aws/cluster", "other"), ("service.k8s.aws/stack", "shop/gone")];
+        let tags = tags.map(|(key, value)| (key.into(), value.into()));
+        Arc::make_mut(&mut it.parts.tags).insert(theirs.arn.clone(), Part::fetched(tags.into(), it.now));
+        all(&mut it.parts.load_balancers).insert(theirs.id.clone(), Arc::new(theirs));
+    }),
     ("AWS's lists are incomplete", |it| {
         it.parts.load_balancers.fetched_at = None;
         it.parts.target_groups.fetched_at = None;
