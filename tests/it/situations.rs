@@ -19,7 +19,8 @@ use eks_nlb_exporter::inventory::ids::{
     LoadBalancerId, NodeName, ObjectName, SecurityGroupId, SubnetId, TargetGroupId, ZoneName,
 };
 use eks_nlb_exporter::inventory::kube::{
-    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType, Version,
+    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType,
+    TrafficPolicy, Version,
 };
 use eks_nlb_exporter::inventory::part::{Failure, FailureCategory, Part};
 use eks_nlb_exporter::inventory::parts::{EventKey, List, Parts, source};
@@ -244,7 +245,6 @@ const SPEAKING_ELSEWHERE: &[(&str, Proof)] = &[
     ("NLB504", Proof::Test("what_is_read_at_creation_only_is_edited_in_vain_1_4_t2")),
     ("NLB505", Proof::Test("a_loss_is_told_for_a_day")),
     ("NLB602", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB604", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
     ("NLB605", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
     ("NLB608", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
     ("NLB609", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
