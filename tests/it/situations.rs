@@ -19,7 +19,8 @@ use eks_nlb_exporter::inventory::ids::{
     LoadBalancerId, NodeName, ObjectName, SecurityGroupId, SubnetId, TargetGroupId, ZoneName,
 };
 use eks_nlb_exporter::inventory::kube::{
-    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType, Version,
+    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType,
+    TrafficPolicy, Version,
 };
 use eks_nlb_exporter::inventory::part::{Failure, FailureCategory, Part};
 use eks_nlb_exporter::inventory::parts::{EventKey, List, Parts, source};

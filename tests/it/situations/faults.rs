@@ -210,6 +210,16 @@ pub(super) const FAULTS: &[Fault] = &[
     ("a Service that cannot be built", &["NLB510"], |it| {
         it.event(EventObject::Service, &name("shop/web"), "FailedBuildModel", "Failed build model due to unknown scheme: x");
     }),
+    ("a Service that cannot be built, as its annotation lets expect: one trouble, told once", &["NLB510"], |it| {
+        it.annotate("shop/web", "scheme", "internet-faceing");
+        it.event(
+            EventObject::Service,
+            &name("shop/web"),
+            "FailedBuildModel",
+            "Failed build model due to unknown scheme: internet-faceing",
+        );
+    }),
+    ("the same before the controller has said so", &["NLB604"], |it| it.annotate("shop/web", "scheme", "internet-faceing")),
     ("a binding that cannot be reconciled", &["NLB511"], |it| {
         let binding = it.parts.target_group_bindings.get().unwrap().keys().next().unwrap().clone();
         it.event(EventObject::TargetGroupBinding, &binding, "FailedReconcile", "AccessDenied: no");
