@@ -189,7 +189,7 @@ impl Notifier {
     }
 
     fn judge(&mut self, outcome: &Outcome, now: jiff::Timestamp) {
-        for (rule, waits, judgement) in self.conditions.judge(outcome) {
+        for (rule, waits, judgement) in self.conditions.judge(outcome, now) {
             self.lifecycle.judge(rule, waits, judgement, now);
         }
     }

@@ -68,6 +68,8 @@ pub struct Instance {
 pub enum Judgement {
     /// All instances for which the condition holds.
     Holds(Vec<Instance>),
+    /// Something of what it looks at is missing or too old. These hold all the same; of others nothing is known.
+    Partly(Vec<Instance>),
     /// It cannot be judged: what it looks at is missing or too old.
     Unknown,
 }
@@ -91,6 +93,8 @@ struct Alert {
     annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// Since when the condition holds.
     active_at: Timestamp,
+    /// Its rule's last judgement was that it holds.
+    holds: bool,
     /// When it last held.
     held_at: Timestamp,
     /// Since when it fires; `None` while pending.
@@ -138,20 +142,29 @@ impl Lifecycle {
 
     /// Folds in what one rule says.
     pub fn judge(&mut self, rule: &str, waits: Waits, judgement: Judgement, now: Timestamp) {
-        let Judgement::Holds(instances) = judgement else {
-            self.alerts.retain(|_, alert| *alert.rule != *rule || alert.fired_at.is_some());
-            self.alerts.values_mut().filter(|alert| *alert.rule == *rule).for_each(|alert| alert.expected_end = None);
-            return;
+        self.alerts.values_mut().for_each(|alert| alert.not_after(now));
+        let (instances, is_whole) = match judgement {
+            Judgement::Holds(instances) => (instances, true),
+            Judgement::Partly(instances) => (instances, false),
+            Judgement::Unknown => (Vec::new(), false),
         };
         for alert in self.alerts.values_mut().filter(|alert| *alert.rule == *rule) {
-            alert.judged_at = now;
+            alert.holds = false;
+            if is_whole {
+                alert.judged_at = now;
+            } else {
+                alert.expected_end = None;
+            }
         }
         for Instance { mut labels, annotations } in instances {
             labels.retain(|_, value| !value.is_empty());
             let alert = self.alerts.entry(labels).or_insert_with(|| Alert::new(rule, now));
             alert.holds(annotations, now);
         }
-        self.alerts.retain(|_, alert| *alert.rule != *rule || alert.advance(waits, now));
+        self.alerts.retain(|_, alert| {
+            let is_judged = is_whole || alert.holds;
+            *alert.rule != *rule || if is_judged { alert.advance(waits, now) } else { alert.fired_at.is_some() }
+        });
     }
 
     /// What is to be said now. Whoever asks promises to say it.
@@ -186,6 +199,7 @@ impl Alert {
             rule: rule.into(),
             annotations: BTreeMap::new(),
             active_at: now,
+            holds: false,
             held_at: now,
             fired_at: None,
             resolved_at: None,
@@ -197,6 +211,18 @@ impl Alert {
         }
     }
 
+    /// A clock that was set back must not make anything wait for a moment that it has left.
+    fn not_after(&mut self, now: Timestamp) {
+        for at in [&mut self.active_at, &mut self.held_at, &mut self.judged_at] {
+            *at = (*at).min(now);
+        }
+        for at in [&mut self.fired_at, &mut self.resolved_at].into_iter().flatten() {
+            *at = (*at).min(now);
+        }
+        // Said in a time that is still to come: it has to be said again with times that are true.
+        self.said_at = self.said_at.filter(|at| *at <= now);
+    }
+
     fn holds(&mut self, annotations: BTreeMap<&'static str, String>, now: Timestamp) {
         if self.resolved_at.is_some() {
             // It ended and is back: a new alert with the same name.
@@ -204,16 +230,15 @@ impl Alert {
             *self = Self::new(&rule, now);
         }
         self.annotations = annotations.into_iter().map(|(name, text)| (Arc::from(name), Arc::from(text))).collect();
-        self.held_at = now;
+        (self.holds, self.held_at, self.judged_at) = (true, now, now);
     }
 
     /// Moves it on after its rule was judged; false when nothing is left of it.
     fn advance(&mut self, waits: Waits, now: Timestamp) -> bool {
-        let holds = self.held_at == now;
         if self.resolved_at.is_some() {
             return true;
         }
-        if holds {
+        if self.holds {
             self.expected_end = None;
             if self.fired_at.is_none() && later(self.active_at, waits.hold) <= now {
                 self.fired_at = Some(now);

@@ -103,6 +103,7 @@ fn a_threshold_without_sense_is_named_with_its_place_and_value() {
         ("NLBZoneDark: {warning: {for: 1m}}", vec!["NLBZoneDark.warning", "critical"]),
         ("NLBZoneDark: {critical: {wait: 1}}", vec!["NLBZoneDark.critical.wait", "for"]),
         ("NLBZoneDark: {critical: {for: -1}}", vec!["NLBZoneDark.critical.for is -1"]),
+        ("NLBZoneDark: {critical: {for: 1.5}}", vec!["NLBZoneDark.critical.for is 1.5", "whole"]),
         ("NLBZoneDark: {critical: {for: soon}}", vec!["NLBZoneDark.critical.for is soon", "10m"]),
         ("NLBZoneDark: {critical: {for: 8d}}", vec!["is 8d"]),
         ("NLBSubnetRunningOut: {warning: {addresses: -8}}", vec!["NLBSubnetRunningOut.warning.addresses is -8"]),

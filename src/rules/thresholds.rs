@@ -180,8 +180,8 @@ fn number(place: String, setting: &Setting, unit: Unit) -> Result<f64, Threshold
                 Setting::Text(text) => duration(text).map(|it| it.as_secs_f64()),
             };
             (
-                seconds.filter(|it| (0.0..=MOST_SECONDS).contains(it)),
-                "a duration is a number of seconds or like 10m, and at most 7d",
+                seconds.filter(|it| (0.0..=MOST_SECONDS).contains(it) && it.fract() == 0.0),
+                "a duration is a whole number of seconds or like 10m, and at most 7d",
             )
         }
         Unit::Count => (plain(setting).filter(|it| *it >= 0.0 && it.is_finite()), "a number is at least 0"),

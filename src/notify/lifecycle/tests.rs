@@ -171,3 +171,35 @@ fn a_rule_that_is_taken_away_ends_its_alerts() {
     alerts.keep_rules(|_| false, at(620));
     assert_eq!(alerts.due(PACE, at(620))[0].ends_at, at(620));
 }
+
+#[test]
+fn a_clock_that_is_set_back_neither_delays_nor_silences() {
+    let mut alerts = Lifecycle::default();
+    run(&mut alerts, WAITS, (7200, 7815), || holds(&["fires"]));
+    run(&mut alerts, WAITS, (7815, 7830), || holds(&["fires", "waits"]));
+    // An hour back.
+    let said = run(&mut alerts, WAITS, (4230, 4830), || holds(&["fires", "waits"]));
+    assert_eq!(said.iter().map(|(second, _)| *second).take(3).collect::<Vec<_>>(), [4230, 4290, 4350]);
+    assert!(said.iter().all(|(_, notice)| notice.starts_at < notice.ends_at && &*notice.labels["service"] == "fires"));
+    let said = run(&mut alerts, WAITS, (4830, 4845), || holds(&["fires", "waits"]));
+    assert!(said.iter().any(|(_, notice)| &*notice.labels["service"] == "waits"), "it waits no longer than it should");
+    let ended = run(&mut alerts, WAITS, (3000, 3100), || holds(&[]));
+    assert_eq!(ended.len(), 4, "both end, and are repeated: {ended:?}");
+    assert!(ended.iter().all(|(_, notice)| notice.ends_at == at(3000) && notice.starts_at <= notice.ends_at));
+}
+
+#[test]
+fn what_holds_fires_though_not_everything_is_seen_and_nothing_ends_by_it() {
+    let partly = |services: &[&str]| match holds(services) {
+        Judgement::Holds(instances) => Judgement::Partly(instances),
+        other => other,
+    };
+    let mut alerts = Lifecycle::default();
+    let said = run(&mut alerts, WAITS, (0, 645), || partly(&["a"]));
+    assert_eq!(said.first().map(|(second, _)| *second), Some(600));
+    run(&mut alerts, WAITS, (645, 660), || partly(&["b"]));
+    run(&mut alerts, WAITS, (660, 2400), || partly(&[]));
+    assert_eq!(alerts.count(), Count { pending: 0, firing: 1 }, "what waits begins anew, what fires goes on");
+    run(&mut alerts, WAITS, (2400, 2415), || holds(&[]));
+    assert_eq!(alerts.count().firing, 0);
+}
