@@ -7,6 +7,7 @@
 
 mod alerts;
 mod architecture;
+mod chart;
 mod cluster;
 mod exposition_text;
 mod faults;
