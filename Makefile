@@ -13,20 +13,33 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt bench docs peers deny advisories clean
+.PHONY: help demo test check fmt bench docs peers deny advisories clean image image-binary manifests
 
 help: ## Say what there is.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: ## Run the daemon against a simulated cluster and AWS; no credentials needed.
 	$(CARGO) build --locked
 	$(EXPORTER) demo $(DEMO_FLAGS)
 
-test: peers ## Install the tests' peers where they are missing, and run every test.
+test: peers image-binary ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, promtool, moto.
+peers: ## Install the programs the tests talk to: Prometheus, promtool, moto, Helm's engine, linters.
 	tests/peers.sh install
+
+image-binary: ## Build the program as the image has it, in the development profile; the tests start it in an empty root.
+	$(CARGO) build --locked --no-default-features
+	mkdir -p $(CARGO_TARGET_DIR)/image
+	cp -f $(EXPORTER) $(CARGO_TARGET_DIR)/image/eks-nlb-exporter
+
+image: ## Build the image for this machine with Docker, and fail when it is larger than 40 MB as registries store it.
+	docker buildx build --load --tag eks-nlb-exporter:local --build-arg REVISION="$$(git rev-parse --short=12 HEAD)" .
+	bytes=$$(docker save eks-nlb-exporter:local | gzip | wc -c); echo "$$bytes bytes compressed"; test "$$bytes" -lt 40000000
+
+manifests: ## Render the plain manifests from the Helm chart, and copy rules and dashboards into it.
+	tests/peers.sh helm
+	PATH="$$(tests/peers.sh path):$$PATH" python deploy/render.py
 
 check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.
 	$(CARGO) clippy --locked --all-targets -- -D warnings

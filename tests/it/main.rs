@@ -14,6 +14,7 @@ mod faults;
 mod gather;
 mod ground_truth;
 mod http;
+mod image;
 mod moto;
 mod movement;
 mod named_tests;
