@@ -19,6 +19,7 @@ mod moto;
 mod movement;
 mod named_tests;
 mod notify;
+mod permissions;
 mod program;
 mod prometheus;
 mod recorded_world;
