@@ -13,10 +13,10 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt bench docs peers deny advisories clean image image-binary manifests
+.PHONY: help demo test check fmt bench docs dashboards-picture peers deny advisories clean image image-binary manifests
 
 help: ## Say what there is.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 demo: ## Run the daemon against a simulated cluster and AWS; no credentials needed.
 	$(CARGO) build --locked
@@ -25,7 +25,7 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 test: peers image-binary ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, promtool, moto, Helm's engine, linters.
+peers: ## Install the programs the tests talk to: Prometheus, promtool, moto, Grafana's types, Helm's engine, linters.
 	tests/peers.sh install
 
 image-binary: ## Build the program as the image has it, in the development profile; the tests start it in an empty root.
@@ -69,6 +69,10 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 docs: ## Write the generated parts of the documentation.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
+
+dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
+	$(CARGO) build --locked --quiet
+	docs/dashboard-picture.py
 
 clean: ## Remove the build.
 	rm -rf "$(CARGO_TARGET_DIR)"

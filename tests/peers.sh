@@ -9,7 +9,7 @@ set -euo pipefail
 target=${CARGO_TARGET_DIR:-$HOME/.cache/eks-nlb-exporter/target}
 venv=$target/peers
 
-in_path() { PATH="$venv/bin:$PATH" command -v "$1" >/dev/null 2>&1; }
+in_path() { PATH="$venv/bin:$venv/node/node_modules/.bin:$PATH" command -v "$1" >/dev/null 2>&1; }
 
 debian() { # PROGRAM PACKAGE
   in_path "$1" && return
@@ -39,6 +39,17 @@ library() { # MODULE PACKAGE
 
 helm() { library helm_python 'helm-python-sdk>=0.2.2'; }
 
+node_packages() { # FOLDER with package.json and package-lock.json
+  [ -x "$venv/node/node_modules/.bin/tsc" ] && cmp -s "$1/package-lock.json" "$venv/node/package-lock.json" && return
+  debian node nodejs
+  debian npm npm
+  echo "installing what $1/package.json names into $venv/node" >&2
+  mkdir -p "$venv/node"
+  cp "$1/package.json" "$1/package-lock.json" "$venv/node/"
+  npm ci --prefix "$venv/node" --ignore-scripts --no-audit --no-fund --silent
+  [ -x "$venv/node/node_modules/.bin/tsc" ] || { echo "npm did not install the packages of $1" >&2; exit 1; }
+}
+
 case ${1:-} in
 install)
   debian promtool prometheus
@@ -49,8 +60,9 @@ install)
   python yamllint 'yamllint>=1.38'
   library kubernetes_validate 'kubernetes-validate>=1.37'
   helm
+  node_packages "$(dirname "$0")/grafana"
   ;;
 helm) helm ;;
-path) echo "$venv/bin" ;;
+path) echo "$venv/bin:$venv/node/node_modules/.bin" ;;
 *) echo "usage: $0 install|helm|path" >&2; exit 2 ;;
 esac
