@@ -66,9 +66,10 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 	$(CARGO) bench --locked --no-run --bench picture
 	benches/run.sh
 
-docs: ## Write the generated parts of the documentation.
+docs: ## Write the generated parts of the documentation, and the manifests.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
+	$(MAKE) manifests
 
 dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
 	$(CARGO) build --locked --quiet
