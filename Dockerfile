@@ -19,11 +19,11 @@ ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
 
 # hadolint ignore=DL3008
 RUN case "$TARGETARCH" in \
-      amd64) echo x86_64-unknown-linux-gnu >target ;; \
-      arm64) echo aarch64-unknown-linux-gnu >target ;; \
+      amd64) echo x86_64-unknown-linux-gnu >triple ;; \
+      arm64) echo aarch64-unknown-linux-gnu >triple ;; \
       *) echo "no image for $TARGETARCH" >&2; exit 1 ;; \
     esac \
-    && rustup target add "$(cat target)" \
+    && rustup target add "$(cat triple)" \
     && if [ "$(dpkg --print-architecture)" != "$TARGETARCH" ]; then \
       apt-get update \
       && apt-get install -y --no-install-recommends "crossbuild-essential-$TARGETARCH" \
@@ -35,14 +35,14 @@ COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir -p src tests/it benches \
     && echo 'fn main() {}' | tee src/main.rs tests/it/main.rs >benches/picture.rs \
     && touch src/lib.rs \
-    && BUILD_REVISION=none cargo build --release --locked --no-default-features --target "$(cat target)"
+    && BUILD_REVISION=none cargo build --release --locked --no-default-features --target "$(cat triple)"
 
 COPY src src
 ARG REVISION=unknown
 # Cargo goes by the time of the files, and the copied ones are older than what stood in for them.
 RUN touch src/main.rs src/lib.rs \
-    && BUILD_REVISION="$REVISION" cargo build --release --locked --no-default-features --target "$(cat target)" \
-    && install -D "target/$(cat target)/release/eks-nlb-exporter" /out/eks-nlb-exporter
+    && BUILD_REVISION="$REVISION" cargo build --release --locked --no-default-features --target "$(cat triple)" \
+    && install -D "target/$(cat triple)/release/eks-nlb-exporter" /out/eks-nlb-exporter
 
 # glibc, libgcc and CA certificates; no shell, no package manager. The same Debian as the builder's, so the same glibc.
 FROM gcr.io/distroless/cc-debian13:nonroot
