@@ -153,6 +153,12 @@ fn hadolint_finds_nothing_wrong_with_the_dockerfile() {
 }
 
 #[test]
+fn the_build_steps_end_with_the_program_for_both_architectures_and_refuse_others() {
+    let output = Command::new("python").arg(root().join("tests/image/steps.py")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_image_is_built_locked_without_the_simulator_and_runs_as_nobody() {
     let text = dockerfile();
     let builds: Vec<_> = text.lines().filter(|line| line.contains("cargo build")).collect();
