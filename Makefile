@@ -13,7 +13,7 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt bench docs dashboards-picture peers deny advisories clean
+.PHONY: help demo test check fmt bench docs dashboards-picture peers deny advisories clean image image-binary manifests
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -22,11 +22,24 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 	$(CARGO) build --locked
 	$(EXPORTER) demo $(DEMO_FLAGS)
 
-test: peers ## Install the tests' peers where they are missing, and run every test.
+test: peers image-binary ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, promtool, Alertmanager, amtool, openssl, moto, Grafana's types.
+peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Grafana's types, Helm's engine, linters.
 	tests/peers.sh install
+
+image-binary: ## Build the program as the image has it, in the development profile; the tests start it in an empty root.
+	$(CARGO) build --locked --no-default-features
+	mkdir -p $(CARGO_TARGET_DIR)/image
+	cp -f $(EXPORTER) $(CARGO_TARGET_DIR)/image/eks-nlb-exporter
+
+image: ## Build the image for this machine with Docker, and fail when it is larger than 40 MB as registries store it.
+	docker buildx build --load --tag eks-nlb-exporter:local --build-arg REVISION="$$(git rev-parse --short=12 HEAD)" .
+	bytes=$$(docker save eks-nlb-exporter:local | gzip | wc -c); echo "$$bytes bytes compressed"; test "$$bytes" -lt 40000000
+
+manifests: ## Render the plain manifests from the Helm chart, and copy rules and dashboards into it.
+	tests/peers.sh helm
+	PATH="$$(tests/peers.sh path):$$PATH" python deploy/render.py
 
 check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -53,9 +66,10 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 	$(CARGO) bench --locked --no-run --bench picture
 	benches/run.sh
 
-docs: ## Write the generated parts of the documentation.
+docs: ## Write the generated parts of the documentation, and the manifests.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
+	$(MAKE) manifests
 
 dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
 	$(CARGO) build --locked --quiet

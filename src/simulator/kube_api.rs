@@ -8,7 +8,7 @@ mod serve;
 mod store;
 
 pub use serve::router;
-pub use store::{KubeStore, Verb};
+pub use store::{Access, KubeStore, Verb};
 
 /// A kind of object the server serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

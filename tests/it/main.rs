@@ -7,6 +7,7 @@
 
 mod alerts;
 mod architecture;
+mod chart;
 mod cluster;
 mod dashboards;
 mod exposition_text;
@@ -14,11 +15,13 @@ mod faults;
 mod gather;
 mod ground_truth;
 mod http;
+mod image;
 mod moto;
 mod movement;
 mod named_tests;
 mod notify;
 mod paging;
+mod permissions;
 mod program;
 mod prometheus;
 mod recorded_world;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config_maps;
 use super::selector::Selector;
-use super::store::{Key, Kind, KubeStore, Verb};
+use super::store::{Access, Key, Kind, KubeStore, Verb};
 use super::{ALL, Resource};
 
 /// A watch without `timeoutSeconds` lasts this long; a real server takes a random time from half an hour on.
@@ -61,12 +61,14 @@ async fn answer(
     }
     let Some(target) = parse(uri.path()) else { return plain(StatusCode::NOT_FOUND, "404 page not found\n") };
     let is_watch = parameters.get("watch").is_some_and(|value| value == "true" || value == "1");
-    let verb = match (&target.name, is_watch) {
-        (Some(_), _) => Verb::Get,
-        (None, true) => Verb::Watch,
-        (None, false) => Verb::List,
+    let verb = match (&method, &target.name, is_watch) {
+        (&Method::POST, _, _) => Verb::Create,
+        (&Method::PUT, _, _) => Verb::Update,
+        (_, Some(_), _) => Verb::Get,
+        (_, None, true) => Verb::Watch,
+        (_, None, false) => Verb::List,
     };
-    store.count(verb, target.resource);
+    store.count(target.resource, target.access(verb, &parameters));
     let (served, refusal) = {
         let state = store.state();
         let kind = &state.kinds[&target.resource];
@@ -78,13 +80,27 @@ async fn answer(
     if !served {
         return plain(StatusCode::NOT_FOUND, "404 page not found\n");
     }
-    if method != Method::GET {
-        return config_maps::write(&store, &method, target.namespace.as_deref(), target.name.as_deref(), &body);
-    }
     match verb {
         Verb::Get => get(&store, &target),
         Verb::List => list(&store, &target, &parameters),
         Verb::Watch => start_watch(store, target, &parameters),
+        Verb::Create | Verb::Update => {
+            config_maps::write(&store, &method, target.namespace.as_deref(), target.name.as_deref(), &body)
+        }
+    }
+}
+
+impl Target {
+    /// What RBAC is asked about: a list or watch of one name by its field selector is about that name.
+    fn access(&self, verb: Verb, parameters: &HashMap<String, String>) -> Access {
+        let selected = || parameters.get("fieldSelector")?.split(',').find_map(|term| term.strip_prefix("metadata.name="));
+        Access {
+            verb,
+            group: self.resource.group,
+            resource: self.resource.plural,
+            namespace: self.namespace.clone(),
+            name: self.name.clone().or_else(|| selected().map(|name| name.trim_start_matches('=').to_owned())),
+        }
     }
 }
 
@@ -343,11 +359,7 @@ fn dotted(resource: Resource) -> String {
 fn refused(code: u16, target: &Target, verb: Verb) -> Response {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let Resource { group, plural, .. } = target.resource;
-    let verb = match verb {
-        Verb::List => "list",
-        Verb::Watch => "watch",
-        Verb::Get => "get",
-    };
+    let verb = verb.name();
     match code {
         StatusCode::FORBIDDEN => {
             let message = format!(

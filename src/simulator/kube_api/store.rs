@@ -1,7 +1,7 @@
 //! Which objects does the simulated cluster have, and how did they change? Objects as bytes, with a bounded history.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,6 +25,38 @@ pub enum Verb {
     Watch,
     /// A single object.
     Get,
+    /// A new object.
+    Create,
+    /// An object replaced.
+    Update,
+}
+
+impl Verb {
+    /// As RBAC names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Get => "get",
+            Self::Create => "create",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// A request as RBAC sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Access {
+    /// What was asked.
+    pub verb: Verb,
+    /// The API group.
+    pub group: &'static str,
+    /// The kind's name in paths.
+    pub resource: &'static str,
+    /// The namespace; `None` across all of them.
+    pub namespace: Option<String>,
+    /// The object's name: from the path, else from a field selector for it, as a real API server takes it.
+    pub name: Option<String>,
 }
 
 /// Namespace (empty where there is none) and name.
@@ -69,6 +101,7 @@ pub(super) struct State {
     pub(super) version: u64,
     pub(super) kinds: BTreeMap<Resource, Kind>,
     requests: BTreeMap<(Verb, Resource), u64>,
+    accesses: BTreeSet<Access>,
     pub(super) bookmark_interval: Duration,
     objects_made: u64,
 }
@@ -113,6 +146,7 @@ impl KubeStore {
             version,
             kinds: kinds.collect(),
             requests: BTreeMap::new(),
+            accesses: BTreeSet::new(),
             bookmark_interval: Duration::from_secs(60),
             objects_made: 0,
         };
@@ -235,8 +269,15 @@ impl KubeStore {
         self.kind(resource, |kind| kind.objects.len())
     }
 
-    pub(super) fn count(&self, verb: Verb, resource: Resource) {
-        *self.state().requests.entry((verb, resource)).or_default() += 1;
+    /// Every request so far that differs from the others in what RBAC looks at, refused ones included.
+    pub fn accesses(&self) -> BTreeSet<Access> {
+        self.state().accesses.clone()
+    }
+
+    pub(super) fn count(&self, resource: Resource, access: Access) {
+        let mut state = self.state();
+        *state.requests.entry((access.verb, resource)).or_default() += 1;
+        state.accesses.insert(access);
     }
 }
 
