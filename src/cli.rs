@@ -12,7 +12,8 @@ use crate::telemetry::{LogFormat, LogLevel};
     name = "eks-nlb-exporter",
     version = crate::version::LONG,
     args_conflicts_with_subcommands = true,
-    max_term_width = 110
+    max_term_width = 110,
+    after_help = HELP
 )]
 pub struct Cli {
     /// What to do; without a command the daemon runs.
@@ -32,6 +33,12 @@ pub enum Command {
     /// Run the daemon against a simulated AWS and Kubernetes in the same process; no credentials needed.
     #[cfg(feature = "simulator")]
     Demo(Box<DemoArgs>),
+    /// Ask AWS and Kubernetes once and print what is wrong; the exit code says whether anything is.
+    #[command(after_help = CHECK_HELP)]
+    Check(Box<CheckArgs>),
+    /// Ask AWS and Kubernetes once and write the picture to a file, which check and serve read back.
+    #[command(after_help = SNAPSHOT_HELP)]
+    Snapshot(Box<SnapshotArgs>),
     /// Run only the simulated AWS and Kubernetes endpoints, on loopback.
     #[cfg(feature = "simulator")]
     Simulate(Box<SimulateArgs>),
@@ -41,7 +48,46 @@ pub enum Command {
     Findings(FindingsArgs),
     /// Print the alert and recording rules, with the configured thresholds.
     Rules(RulesArgs),
+    /// Print what makes a shell complete this program's commands and flags.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
 }
+
+const HELP: &str = "\
+Examples:
+  eks-nlb-exporter --cluster-name prod --aws.region eu-west-1   Run the daemon.
+  eks-nlb-exporter demo                                         Try it without an account or a cluster.
+  eks-nlb-exporter check --cluster-name prod                    What is wrong at this moment?
+  eks-nlb-exporter snapshot --redact --output prod.json.gz      A picture to send to somebody.";
+
+const CHECK_HELP: &str = "\
+Exit code: 0 nothing found, 1 something found, 2 wrong usage, 3 not everything could be known (which is said).
+
+Examples:
+  eks-nlb-exporter check --cluster-name prod --aws.region eu-west-1
+  eks-nlb-exporter check --fail-on critical --output json
+  eks-nlb-exporter check --ignore NLB203 --ignore NLB601:shop/web
+  eks-nlb-exporter check --snapshot prod.json.gz
+
+A file for --ignore-file is a list; an entry whose date has passed hides nothing any more, which is said:
+  - code: NLB601
+    subject: shop/web
+    reason: the old name stays until the migration
+    until: 2026-12-31";
+
+const SNAPSHOT_HELP: &str = "\
+Exit code: 0 written, 1 not written, 2 wrong usage, 3 written, and not everything could be known (which is said).
+
+Examples:
+  eks-nlb-exporter snapshot --cluster-name prod --output prod.json.gz
+  eks-nlb-exporter snapshot --redact --output for-support.json.gz
+  eks-nlb-exporter serve --snapshot prod.json.gz";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  eks-nlb-exporter completions bash > /etc/bash_completion.d/eks-nlb-exporter
+  eks-nlb-exporter completions zsh > \"${fpath[1]}/_eks-nlb-exporter\"
+  eks-nlb-exporter completions fish > ~/.config/fish/completions/eks-nlb-exporter.fish";
 
 /// Flags of the daemon.
 #[derive(Debug, Clone, Args)]
@@ -66,28 +112,17 @@ pub struct ServeArgs {
     #[arg(long = "web.disable-exporter-metrics")]
     pub disable_exporter_metrics: bool,
 
-    /// Configuration file (YAML).
-    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
-    pub config_file: Option<PathBuf>,
     /// Read the configuration, say whether it is good, and exit.
     #[arg(long = "config.check")]
     pub config_check: bool,
 
-    /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
-    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME", hide_env_values = true)]
-    pub cluster_name: Option<String>,
-    /// AWS Region; else AWS_REGION, the profile, or instance metadata.
-    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
-    pub aws_region: Option<String>,
-    /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
-    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true, value_parser = url)]
-    pub aws_endpoint_url: Option<String>,
-    /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
-    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
-    pub aws_vpc_id: Option<String>,
-    /// Context of the kubeconfig; inside a cluster the service account is used.
-    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
-    pub kube_context: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Show the picture in this file, as `snapshot` writes it, and ask neither AWS nor Kubernetes; nobody is alerted.
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
 
     /// ConfigMap in the exporter's own namespace in which it keeps what it remembers of annotations, to notice edits over
     /// restarts; inside a cluster eks-nlb-exporter-state unless told, elsewhere none unless told; an empty name means none.
@@ -112,12 +147,153 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
+/// Which cluster, and how it is reached.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// Configuration file (YAML).
+    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
+    pub config_file: Option<PathBuf>,
+    /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
+    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME", hide_env_values = true)]
+    pub cluster_name: Option<String>,
+    /// AWS Region; else AWS_REGION, the profile, or instance metadata.
+    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
+    pub aws_region: Option<String>,
+    /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true, value_parser = url)]
+    pub aws_endpoint_url: Option<String>,
+    /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
+    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
+    pub aws_vpc_id: Option<String>,
+    /// Context of the kubeconfig; inside a cluster the service account is used.
+    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
+    pub kube_context: Option<String>,
+}
+
 /// A URL as it came, or nothing: an empty variable means that none is set.
 fn url(text: &str) -> Result<String, &'static str> {
     if !text.is_empty() {
         crate::config::check_url(text)?;
     }
     Ok(text.to_owned())
+}
+
+/// How much of a pass is told, and how long it may take.
+#[derive(Debug, Clone, Args)]
+pub struct PassArgs {
+    /// Give up on what has not answered after this many seconds. A large cluster needs minutes: calls are few a second, so
+    /// that the AWS Load Balancer Controller is never starved.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+    /// How much to log.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "error", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
+    pub log_level: LogLevel,
+    /// How to write the log; it goes to standard error.
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        env = "EKS_NLB_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    pub log_format: LogFormat,
+}
+
+/// What the surroundings say of the screen. Variables that every program reads, no flags of this one.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ScreenArgs {
+    /// How wide it is.
+    #[arg(long = "screen.columns", env = "COLUMNS", hide = true)]
+    pub columns: Option<String>,
+    /// Not empty: no colours.
+    #[arg(long = "screen.no-color", env = "NO_COLOR", hide = true)]
+    pub no_color: Option<String>,
+    /// Which terminal it is.
+    #[arg(long = "screen.term", env = "TERM", hide = true)]
+    pub term: Option<String>,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// How to print the findings.
+    #[arg(long, short, default_value = "table", value_name = "FORMAT")]
+    pub output: ReportFormat,
+    /// What is ignored, and what ends with 1.
+    #[command(flatten)]
+    pub verdict: VerdictArgs,
+    /// Judge the picture in this file, as `snapshot` writes it, at the moment at which it was taken.
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The pass.
+    #[command(flatten)]
+    pub pass: PassArgs,
+    /// The screen.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// What is ignored, and what ends with exit code 1.
+#[derive(Debug, Clone, Args)]
+pub struct VerdictArgs {
+    /// End with 1 from this severity on.
+    #[arg(long = "fail-on", value_name = "SEVERITY", default_value = "warning")]
+    pub fail_on: FailOn,
+    /// Leave out findings with this code, or only those about one subject; may be given several times.
+    #[arg(long, value_name = "CODE[:SUBJECT]")]
+    pub ignore: Vec<String>,
+    /// File (YAML) of what to leave out: code, subject, reason, until.
+    #[arg(long = "ignore-file", value_name = "FILE")]
+    pub ignore_file: Option<PathBuf>,
+}
+
+/// From which severity on findings end with exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding.
+    Info,
+    /// A warning or worse.
+    Warning,
+    /// Only a critical one.
+    Critical,
+}
+
+/// Formats of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For a person at a terminal.
+    Table,
+    /// For programs.
+    Json,
+    /// For a comment on a pull request.
+    Markdown,
+}
+
+/// Flags of `snapshot`.
+#[derive(Debug, Clone, Args)]
+pub struct SnapshotArgs {
+    /// The file to write (gzip); - is standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace account ids, IP addresses and the ids of AWS resources by others, the same by the same. Names stay.
+    #[arg(long)]
+    pub redact: bool,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The pass.
+    #[command(flatten)]
+    pub pass: PassArgs,
+}
+
+/// Flags of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    pub shell: clap_complete::Shell,
 }
 
 /// Flags of `metrics`.
@@ -222,7 +398,7 @@ mod tests {
         assert!(bare.command.is_none());
         assert_eq!(bare.serve.listen_addresses, [":1", ":2"]);
         let named = Cli::try_parse_from(["x", "serve", "--cluster-name", "demo"]).unwrap();
-        assert!(matches!(named.command, Some(Command::Serve(args)) if args.cluster_name.as_deref() == Some("demo")));
+        assert!(matches!(named.command, Some(Command::Serve(args)) if args.cluster.cluster_name.as_deref() == Some("demo")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod controller;
 pub mod expose;
 pub mod inventory;
 pub mod notify;
+pub mod report;
 pub mod rules;
 #[cfg(feature = "simulator")]
 pub mod simulator;

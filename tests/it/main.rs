@@ -7,6 +7,7 @@
 
 mod alerts;
 mod architecture;
+mod check;
 mod cluster;
 mod exposition_text;
 mod faults;
@@ -22,6 +23,7 @@ mod prometheus;
 mod recorded_world;
 mod scenarios;
 mod situations;
+mod snapshot;
 mod support;
 mod traps;
 mod worlds;

@@ -1,0 +1,8 @@
+//! Stage 4, tell once: what the command line prints, and the file in which a picture is kept.
+
+pub mod findings;
+pub mod ignore;
+pub mod redact;
+pub mod snapshot;
+pub mod text;
+pub mod verdict;
