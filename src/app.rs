@@ -3,6 +3,7 @@
 mod check;
 mod evaluator;
 mod pass;
+mod plan;
 mod reload;
 mod rules;
 mod serve;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
             block_on(simulation::simulate(*args))
         }
         Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Plan(args)) => plan::plan(&args),
         Some(Command::Snapshot(args)) => snapshot::snapshot(&args),
         Some(Command::Completions(args)) => {
             let mut text = Vec::new();

@@ -1,10 +1,16 @@
 //! What can be said on the command line? Flags are spelled as exporter users know them.
 
+mod once;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::{LogFormat, LogLevel};
+use once::{CHECK_HELP, COMPLETIONS_HELP, PLAN_HELP, SNAPSHOT_HELP};
+pub use once::{
+    CheckArgs, CompletionsArgs, FailOn, PassArgs, PlanArgs, PlanFormat, ReportFormat, ScreenArgs, SnapshotArgs, VerdictArgs,
+};
 
 /// Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.
 #[derive(Debug, Parser)]
@@ -36,6 +42,9 @@ pub enum Command {
     /// Ask AWS and Kubernetes once and print what is wrong; the exit code says whether anything is.
     #[command(after_help = CHECK_HELP)]
     Check(Box<CheckArgs>),
+    /// Say what would come of Service manifests: whether their load balancers would be made, where, at what cost.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Box<PlanArgs>),
     /// Ask AWS and Kubernetes once and write the picture to a file, which check and serve read back.
     #[command(after_help = SNAPSHOT_HELP)]
     Snapshot(Box<SnapshotArgs>),
@@ -59,35 +68,6 @@ Examples:
   eks-nlb-exporter demo                                         Try it without an account or a cluster.
   eks-nlb-exporter check --cluster-name prod                    What is wrong at this moment?
   eks-nlb-exporter snapshot --redact --output prod.json.gz      A picture to send to somebody.";
-
-const CHECK_HELP: &str = "\
-Exit code: 0 nothing found, 1 something found, 2 wrong usage, 3 not everything could be known (which is said).
-
-Examples:
-  eks-nlb-exporter check --cluster-name prod --aws.region eu-west-1
-  eks-nlb-exporter check --fail-on critical --output json
-  eks-nlb-exporter check --ignore NLB203 --ignore NLB601:shop/web
-  eks-nlb-exporter check --snapshot prod.json.gz
-
-A file for --ignore-file is a list; an entry whose date has passed hides nothing any more, which is said:
-  - code: NLB601
-    subject: shop/web
-    reason: the old name stays until the migration
-    until: 2026-12-31";
-
-const SNAPSHOT_HELP: &str = "\
-Exit code: 0 written, 1 not written, 2 wrong usage, 3 written, and not everything could be known (which is said).
-
-Examples:
-  eks-nlb-exporter snapshot --cluster-name prod --output prod.json.gz
-  eks-nlb-exporter snapshot --redact --output for-support.json.gz
-  eks-nlb-exporter serve --snapshot prod.json.gz";
-
-const COMPLETIONS_HELP: &str = "\
-Examples:
-  eks-nlb-exporter completions bash > /etc/bash_completion.d/eks-nlb-exporter
-  eks-nlb-exporter completions zsh > \"${fpath[1]}/_eks-nlb-exporter\"
-  eks-nlb-exporter completions fish > ~/.config/fish/completions/eks-nlb-exporter.fish";
 
 /// Flags of the daemon.
 #[derive(Debug, Clone, Args)]
@@ -176,124 +156,6 @@ fn url(text: &str) -> Result<String, &'static str> {
         crate::config::check_url(text)?;
     }
     Ok(text.to_owned())
-}
-
-/// How much of a pass is told, and how long it may take.
-#[derive(Debug, Clone, Args)]
-pub struct PassArgs {
-    /// Give up on what has not answered after this many seconds. A large cluster needs minutes: calls are few a second, so
-    /// that the AWS Load Balancer Controller is never starved.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
-    /// How much to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "error", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
-    pub log_level: LogLevel,
-    /// How to write the log; it goes to standard error.
-    #[arg(
-        long = "log.format",
-        value_name = "FORMAT",
-        default_value = "logfmt",
-        env = "EKS_NLB_LOG_FORMAT",
-        hide_env_values = true
-    )]
-    pub log_format: LogFormat,
-}
-
-/// What the surroundings say of the screen. Variables that every program reads, no flags of this one.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ScreenArgs {
-    /// How wide it is.
-    #[arg(long = "screen.columns", env = "COLUMNS", hide = true)]
-    pub columns: Option<String>,
-    /// Not empty: no colours.
-    #[arg(long = "screen.no-color", env = "NO_COLOR", hide = true)]
-    pub no_color: Option<String>,
-    /// Which terminal it is.
-    #[arg(long = "screen.term", env = "TERM", hide = true)]
-    pub term: Option<String>,
-}
-
-/// Flags of `check`.
-#[derive(Debug, Clone, Args)]
-pub struct CheckArgs {
-    /// How to print the findings.
-    #[arg(long, short, default_value = "table", value_name = "FORMAT")]
-    pub output: ReportFormat,
-    /// What is ignored, and what ends with 1.
-    #[command(flatten)]
-    pub verdict: VerdictArgs,
-    /// Judge the picture in this file, as `snapshot` writes it, at the moment at which it was taken.
-    #[arg(long, value_name = "FILE")]
-    pub snapshot: Option<PathBuf>,
-    /// Which cluster.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// The pass.
-    #[command(flatten)]
-    pub pass: PassArgs,
-    /// The screen.
-    #[command(flatten)]
-    pub screen: ScreenArgs,
-}
-
-/// What is ignored, and what ends with exit code 1.
-#[derive(Debug, Clone, Args)]
-pub struct VerdictArgs {
-    /// End with 1 from this severity on.
-    #[arg(long = "fail-on", value_name = "SEVERITY", default_value = "warning")]
-    pub fail_on: FailOn,
-    /// Leave out findings with this code, or only those about one subject; may be given several times.
-    #[arg(long, value_name = "CODE[:SUBJECT]")]
-    pub ignore: Vec<String>,
-    /// File (YAML) of what to leave out: code, subject, reason, until.
-    #[arg(long = "ignore-file", value_name = "FILE")]
-    pub ignore_file: Option<PathBuf>,
-}
-
-/// From which severity on findings end with exit code 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Any finding.
-    Info,
-    /// A warning or worse.
-    Warning,
-    /// Only a critical one.
-    Critical,
-}
-
-/// Formats of findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For a person at a terminal.
-    Table,
-    /// For programs.
-    Json,
-    /// For a comment on a pull request.
-    Markdown,
-}
-
-/// Flags of `snapshot`.
-#[derive(Debug, Clone, Args)]
-pub struct SnapshotArgs {
-    /// The file to write (gzip); - is standard output.
-    #[arg(long, short, value_name = "FILE")]
-    pub output: PathBuf,
-    /// Replace account ids, IP addresses and the ids of AWS resources by others, the same by the same. Names stay.
-    #[arg(long)]
-    pub redact: bool,
-    /// Which cluster.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// The pass.
-    #[command(flatten)]
-    pub pass: PassArgs,
-}
-
-/// Flags of `completions`.
-#[derive(Debug, Clone, Args)]
-pub struct CompletionsArgs {
-    /// The shell.
-    pub shell: clap_complete::Shell,
 }
 
 /// Flags of `metrics`.

@@ -2,7 +2,9 @@
 
 pub mod findings;
 pub mod ignore;
+pub mod plan;
 pub mod redact;
+pub mod sarif;
 pub mod snapshot;
 pub mod text;
 pub mod verdict;

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::plan::KINDS;
 use crate::checks::catalogue;
 use crate::checks::model::{FindingKind, Subject};
 
@@ -90,7 +91,7 @@ fn first_line(text: &str) -> String {
 
 fn known(code: &str) -> Result<String, IgnoreError> {
     let code = code.trim().to_ascii_uppercase();
-    if catalogue::ALL.iter().any(|kind| kind.code == code) { Ok(code) } else { Err(IgnoreError::Code(code)) }
+    if catalogue::ALL.iter().chain(&KINDS).any(|kind| kind.code == code) { Ok(code) } else { Err(IgnoreError::Code(code)) }
 }
 
 impl Ignore {

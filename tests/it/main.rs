@@ -18,6 +18,7 @@ mod moto;
 mod movement;
 mod named_tests;
 mod notify;
+mod plan;
 mod program;
 mod prometheus;
 mod recorded_world;

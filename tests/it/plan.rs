@@ -143,9 +143,16 @@ async fn against_a_cluster_it_says_where_at_what_cost_and_what_changes() {
     assert_eq!((code, &report["services"][0]["fate"]), (Some(1), &"not_made".into()), "{report:#}");
     assert!(problems(&report["services"][0]).iter().any(|(code, line)| code == "NLB202" && *line == 8), "{report:#}");
 
-    // One that the cluster has: another scheme makes a new load balancer.
-    let (report, code) = plan(&manifest("web", &[("scheme", "internal")]), &[]);
+    // One that the cluster has: another class is refused, and another scheme makes a new load balancer.
+    let other_class = manifest("web", &[("scheme", "internal")]);
+    let (report, code) = plan(&other_class, &[]);
+    assert_eq!((code, &report["services"][0]["fate"]), (Some(1), &"kept".into()), "{report:#}");
+    assert!(problems(&report["services"][0]).iter().any(|(code, _)| code == "PLN004"), "{report:#}");
+    let same_class = other_class
+        .replace("  loadBalancerClass: service.k8s.aws/nlb\n", "")
+        .replace("  annotations:\n", &format!("  annotations:\n    {PREFIX}-type: external\n"));
+    let (report, code) = plan(&same_class, &[]);
     let web = &report["services"][0];
     assert_eq!((code, &web["fate"]), (Some(1), &"replaced".into()), "{report:#}");
-    assert!(problems(web).iter().any(|(code, line)| code == "PLN002" && *line == 8), "{report:#}");
+    assert!(problems(web).iter().any(|(code, line)| code == "PLN002" && *line == 9), "{report:#}");
 }
