@@ -13,10 +13,10 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt bench docs peers deny advisories clean
+.PHONY: help demo test check fmt bench docs dashboards-picture peers deny advisories clean
 
 help: ## Say what there is.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 demo: ## Run the daemon against a simulated cluster and AWS; no credentials needed.
 	$(CARGO) build --locked
@@ -25,7 +25,7 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 test: peers ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, promtool, moto.
+peers: ## Install the programs the tests talk to: Prometheus, promtool, Alertmanager, amtool, openssl, moto, Grafana's types.
 	tests/peers.sh install
 
 check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.
@@ -56,6 +56,10 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 docs: ## Write the generated parts of the documentation.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
+
+dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
+	$(CARGO) build --locked --quiet
+	docs/dashboard-picture.py
 
 clean: ## Remove the build.
 	rm -rf "$(CARGO_TARGET_DIR)"

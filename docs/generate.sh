@@ -46,6 +46,22 @@ cp "$work/README.1" "$work/README.md"
 "$exporter" rules >"$work/rules.yaml"
 "$exporter" rules --format prometheusrule >"$work/prometheusrule.yaml"
 
+# One for each: all together would be too large for kubectl apply.
+for file in dashboards/*.json; do
+  name=eks-nlb-$(basename "$file")
+  [ -s "$work/configmap.yaml" ] && echo ---
+  echo "apiVersion: v1"
+  echo "kind: ConfigMap"
+  echo "metadata:"
+  echo "  name: ${name%.json}-dashboard"
+  echo "  labels:"
+  echo "    app.kubernetes.io/name: eks-nlb-exporter"
+  echo '    grafana_dashboard: "1"'
+  echo "data:"
+  echo "  $name: |"
+  sed 's/^./    &/' "$file"
+done >"$work/configmap.yaml"
+
 status=0
 place() { # NEW OLD
   if [ "${check:-}" ]; then
@@ -60,4 +76,5 @@ place "$work/findings.md" docs/findings.md
 place "$work/README.2" README.md
 place "$work/rules.yaml" alerts/rules.yaml
 place "$work/prometheusrule.yaml" alerts/prometheusrule.yaml
+place "$work/configmap.yaml" dashboards/configmap.yaml
 exit $status

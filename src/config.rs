@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::quota::quota;
 use crate::rules::{Links, Rules};
+use crate::sources::aws::Intervals;
 use alerting::Alerting;
 use policy::{Policy, label_name};
 
@@ -42,6 +43,9 @@ pub struct Aws {
     /// Calls a second, by service (`elasticloadbalancing`, `ec2`, `servicequotas`, `sts`, `eks`). The account's buckets are
     /// shared with the controllers that run the cluster: divide by the exporters per account and Region.
     pub requests_per_second: BTreeMap<String, f64>,
+    /// Seconds between two looks at `load_balancers` (target groups, too), `tags`, `listeners`, `attributes`, `subnets` (security
+    /// groups, too), `network_interfaces`, `quotas`, `unsteady_health` and `steady_health`; the calls a second limit them.
+    pub refresh_seconds: BTreeMap<String, u64>,
     /// Whether EKS is asked about the cluster (`eks:DescribeCluster`): its subnets, its security group, and whether EKS Auto
     /// Mode makes load balancers. Switch it off without that permission, or for a cluster that is not an EKS one.
     pub describe_cluster: bool,
@@ -49,7 +53,14 @@ pub struct Aws {
 
 impl Default for Aws {
     fn default() -> Self {
-        Self { region: None, endpoint_url: None, vpc_id: None, requests_per_second: BTreeMap::new(), describe_cluster: true }
+        Self {
+            region: None,
+            endpoint_url: None,
+            vpc_id: None,
+            requests_per_second: BTreeMap::new(),
+            refresh_seconds: BTreeMap::new(),
+            describe_cluster: true,
+        }
     }
 }
 
@@ -149,6 +160,19 @@ impl Config {
             }
             if !(*rate > 0.0 && *rate <= 1000.0) {
                 return refuse(key, rate, "a rate is more than 0 and at most 1000 calls a second");
+            }
+        }
+        for (name, seconds) in &self.aws.refresh_seconds {
+            let key = format!("aws.refresh_seconds.{name}");
+            if !Intervals::NAMES.contains(&name.as_str()) {
+                return refuse(
+                    key,
+                    seconds,
+                    "no part of AWS has this name; they are load_balancers, tags, listeners, attributes, subnets, network_interfaces, quotas, unsteady_health and steady_health",
+                );
+            }
+            if !(1..=MOST_SECONDS).contains(seconds) {
+                return refuse(key, seconds, "a part is looked at after 1 second to a week");
             }
         }
         for (name, limit) in &self.policy.quota_overrides {
@@ -279,6 +303,8 @@ mod tests {
             ("policy:\n  max_staleness_seconds: soon\n", vec!["soon", "line 2"]),
             ("aws:\n  requests_per_second: {ec2: 0}\n", vec!["aws.requests_per_second.ec2", "is 0"]),
             ("aws:\n  requests_per_second: {s3: 1}\n", vec!["aws.requests_per_second.s3"]),
+            ("aws:\n  refresh_seconds: {quotas: 0}\n", vec!["aws.refresh_seconds.quotas", "is 0"]),
+            ("aws:\n  refresh_seconds: {buckets: 9}\n", vec!["aws.refresh_seconds.buckets", "network_interfaces"]),
             ("policy:\n  quota_overrides: {nlbs: 5}\n", vec!["policy.quota_overrides.nlbs"]),
             ("policy:\n  quota_warning_ratio: 90\n", vec!["policy.quota_warning_ratio", "90"]),
             ("policy:\n  load_balancer_cost: {zones: 0}\n", vec!["policy.load_balancer_cost.zones", "is 0"]),

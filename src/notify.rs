@@ -13,6 +13,7 @@ mod queue;
 mod template;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use alertmanager::Receivers;
 use conditions::Conditions;
 pub use conditions::{Left, RuleError};
 pub use connection::SetupError;
-use lifecycle::{Count, Lifecycle, Pace};
+use lifecycle::{Count, Labels, Lifecycle, Pace};
 
 /// Who wants to know what became of the notifications: the exporter's own metrics.
 pub trait NotificationObserver: fmt::Debug + Send + Sync {
@@ -86,6 +87,22 @@ impl NotifyError {
     }
 }
 
+/// What a rule's condition says of a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The rule's name.
+    pub name: &'static str,
+    /// Its severity.
+    pub severity: &'static str,
+    /// Labels and value of each element; `None` where the picture cannot tell.
+    pub vector: Option<Vec<(Labels, f64)>>,
+}
+
+/// Evaluates the condition of each rule that is judged here, as it is when alerts are sent.
+pub fn evaluate_rules(rules: &Rules, outcome: &Outcome) -> Result<Vec<Evaluated>, RuleError> {
+    Ok(Conditions::new(rules, &BTreeMap::new())?.evaluate(outcome))
+}
+
 /// Conditions are judged with each picture, and this often where no new one comes.
 const INTERVAL: Duration = Duration::from_secs(15);
 /// What was resolved is repeated as long as Prometheus does it.
@@ -99,6 +116,8 @@ pub struct Notifier {
     lifecycle: Lifecycle,
     pace: Pace,
     generator_url: Arc<str>,
+    /// Something in its alerts is its own.
+    is_known_by_name: bool,
     observer: Arc<dyn NotificationObserver>,
 }
 
@@ -108,12 +127,8 @@ impl Notifier {
         let NotifySettings { alerting, rules, blind_limit, generator_url } = settings;
         let conditions = Conditions::new(rules, &alerting.external_labels)?;
         let receivers = Receivers::start(&alerting.alertmanagers, generator_url, &observer).await?;
-        let pace = Pace {
-            resend: Duration::from_secs(alerting.resend_delay_seconds),
-            interval: INTERVAL,
-            repeat_resolved: REPEAT_RESOLVED,
-            blind_limit: *blind_limit,
-        };
+        let resend = Duration::from_secs(alerting.resend_delay_seconds);
+        let pace = Pace { resend, interval: INTERVAL.min(resend), repeat_resolved: REPEAT_RESOLVED, blind_limit: *blind_limit };
         let left: Vec<_> = conditions.left.iter().map(|(name, _)| *name).collect();
         tracing::info!(
             receivers = alerting.alertmanagers.len(),
@@ -126,6 +141,7 @@ impl Notifier {
             lifecycle: Lifecycle::default(),
             pace,
             generator_url: Arc::clone(generator_url),
+            is_known_by_name: alerting.external_url.is_some() || !alerting.external_labels.is_empty(),
             observer,
         })
     }
@@ -141,7 +157,7 @@ impl Notifier {
             }
             self.receivers.send(self.lifecycle.due(self.pace, now));
             self.observer.alerts(self.lifecycle.count());
-            let tick = tokio::time::sleep(INTERVAL.min(self.pace.resend));
+            let tick = tokio::time::sleep(self.pace.interval);
             tokio::select! {
                 // A sender that has gone means that the daemon ends.
                 Ok(()) = pictures.changed() => {}
@@ -152,6 +168,14 @@ impl Notifier {
 
     /// What an earlier run fired goes on firing, so that a restart makes no second page.
     async fn take_up(&mut self) {
+        if !self.is_known_by_name {
+            // What another cluster's daemon fires looks the same, and must not be ended from here.
+            tracing::warn!(
+                "neither alerting.external_url nor alerting.external_labels tells this daemon's alerts from another's: \
+                 after a restart they start anew"
+            );
+            return;
+        }
         let now = clock::now();
         for notice in self.receivers.still_firing(&self.generator_url).await {
             if let Some(rule) = self.conditions.rule_of(&notice.labels).filter(|_| notice.ends_at > now) {
@@ -165,7 +189,7 @@ impl Notifier {
     }
 
     fn judge(&mut self, outcome: &Outcome, now: jiff::Timestamp) {
-        for (rule, waits, judgement) in self.conditions.judge(outcome) {
+        for (rule, waits, judgement) in self.conditions.judge(outcome, now) {
             self.lifecycle.judge(rule, waits, judgement, now);
         }
     }

@@ -117,11 +117,14 @@ pub struct Group {
 pub const GROUPS: &[Group] = &[health::GROUP, ownership::GROUP, capacity::GROUP, exporter::GROUP];
 
 /// Seconds for which an alert goes on firing when its condition is gone: a restart of the exporter or a scrape that failed must
-/// neither resolve it nor page again.
+/// neither resolve it nor page again. Unless configured.
 pub const KEEP_FIRING_SECONDS: u64 = 300;
 
 /// The name that stands for `hold_seconds` in the configuration and in texts.
 pub const HOLD: &str = "for";
+
+/// The name that stands for [`KEEP_FIRING_SECONDS`] in the configuration.
+pub const KEEP_FIRING: &str = "keep_firing_for";
 
 /// What the texts share, by name.
 const FRAGMENTS: &[(&str, &str)] = &[
@@ -244,7 +247,7 @@ fn rule(alert: &Alert, values: &Values, links: &Links) -> Rule {
         name: alert.name,
         severity: alert.severity,
         hold: Duration::from_secs_f64(hold),
-        keep_firing: Duration::from_secs(KEEP_FIRING_SECONDS),
+        keep_firing: Duration::from_secs_f64(values.get(alert, KEEP_FIRING)),
         identity: alert.identity,
         annotations,
         code: alert.code,

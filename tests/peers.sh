@@ -8,7 +8,7 @@ set -euo pipefail
 target=${CARGO_TARGET_DIR:-$HOME/.cache/eks-nlb-exporter/target}
 venv=$target/peers
 
-in_path() { PATH="$venv/bin:$PATH" command -v "$1" >/dev/null 2>&1; }
+in_path() { PATH="$venv/bin:$venv/node/node_modules/.bin:$PATH" command -v "$1" >/dev/null 2>&1; }
 
 debian() { # PROGRAM PACKAGE
   in_path "$1" && return
@@ -29,13 +29,27 @@ python() { # PROGRAM PACKAGE
   in_path "$1" || { echo "$1 is not in PATH and could not be installed: install it (PyPI package $2) and run again" >&2; exit 1; }
 }
 
+node_packages() { # FOLDER with package.json and package-lock.json
+  [ -x "$venv/node/node_modules/.bin/tsc" ] && cmp -s "$1/package-lock.json" "$venv/node/package-lock.json" && return
+  debian node nodejs
+  debian npm npm
+  echo "installing what $1/package.json names into $venv/node" >&2
+  mkdir -p "$venv/node"
+  cp "$1/package.json" "$1/package-lock.json" "$venv/node/"
+  npm ci --prefix "$venv/node" --ignore-scripts --no-audit --no-fund --silent
+  [ -x "$venv/node/node_modules/.bin/tsc" ] || { echo "npm did not install the packages of $1" >&2; exit 1; }
+}
+
 case ${1:-} in
 install)
   debian promtool prometheus
   debian prometheus prometheus
   debian amtool prometheus-alertmanager
+  debian prometheus-alertmanager prometheus-alertmanager
+  debian openssl openssl
   python moto_server 'moto[server]>=5.2'
+  node_packages "$(dirname "$0")/grafana"
   ;;
-path) echo "$venv/bin" ;;
+path) echo "$venv/bin:$venv/node/node_modules/.bin" ;;
 *) echo "usage: $0 install|path" >&2; exit 2 ;;
 esac

@@ -21,7 +21,7 @@ use crate::expose::server::{WebSettings, bind};
 use crate::inventory::parts::Parts;
 use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
 use crate::report::snapshot::Recorded;
-use crate::rules::{Links, Rules};
+use crate::rules::Rules;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
@@ -68,6 +68,9 @@ pub(super) fn reach(args: &ClusterArgs, config: &Config) -> (AwsSettings, KubeSe
     aws.intervals.after_hold_down = Duration::from_secs(config.policy.drift_hold_down_seconds.saturating_add(10));
     for (service, rate) in &config.aws.requests_per_second {
         aws.budgets.set_rate(service, *rate);
+    }
+    for (name, seconds) in &config.aws.refresh_seconds {
+        aws.intervals.set(name, Duration::from_secs(*seconds));
     }
     let kube = KubeSettings { context: first_given(&args.kube_context, &config.kubernetes.context), ..KubeSettings::default() };
     (aws, kube)
@@ -182,10 +185,9 @@ async fn notifier(config: &Config, addresses: &[SocketAddr], own: &Arc<OwnMetric
     let port = addresses.first().map_or(0, SocketAddr::port);
     // Not this pod's own name: after a restart it must be the same.
     let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("http://eks-nlb-exporter:{port}/"));
-    let links = Links::default();
     let settings = NotifySettings {
         alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &links)?,
+        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
         blind_limit: config.policy.max_staleness(),
         generator_url: page.into(),
     };

@@ -96,14 +96,38 @@ fn run(context: &Context<'_>, report: &mut Report) {
             report_blocked_service(report, service, failure);
             continue;
         }
-        if owner == Ownership::LoadBalancerController
-            && service.deleted_at.is_none()
-            && let Some(load_balancer) = only_load_balancer(context, service)
-        {
+        if let Some(load_balancer) = comparable(context, service, owner) {
             judge(context, &Case::of(&world, service, load_balancer), report);
         }
     }
     report_blocked_bindings(context, report);
+}
+
+fn comparable<'a>(context: &Context<'a>, service: &Service, owner: Ownership) -> Option<&'a ClusterLoadBalancer> {
+    let built = owner == Ownership::LoadBalancerController && service.deleted_at.is_none();
+    if built { only_load_balancer(context, service) } else { None }
+}
+
+/// What is told of a Service that the controller refuses: the event's cause and message. What another check knows of the same
+/// refusal need not be told beside it.
+pub(super) fn told_blocked<'a>(context: &Context<'a>, service: &Service, owner: Ownership) -> Option<(&'static str, &'a str)> {
+    let failure = blocked_service(context, service, owner)?;
+    Some((blocked::cause(&failure.message), &failure.message))
+}
+
+/// The annotations of a Service of which is told that AWS differs and nobody repairs that. Prepares for all Services and
+/// serves one: for the few whose annotations that are read at creation only were edited.
+pub(super) fn told_never_repaired(context: &Context<'_>, service: &Service) -> Vec<&'static str> {
+    let owner = owner_in(service, &context.snapshot.parts);
+    if blocked_service(context, service, owner).is_some() {
+        return Vec::new();
+    }
+    let Some(load_balancer) = comparable(context, service, owner) else { return Vec::new() };
+    let world = World::of(context.snapshot);
+    let compared = compare_all(&Case::of(&world, service, load_balancer)).unwrap_or_default();
+    let settled = settled_at(context, service, load_balancer);
+    let never = compared.into_iter().filter(|(row, _)| row.repair == Repair::Never);
+    never.filter(|(_, it)| it.differences.iter().any(|it| it.is_after(settled))).map(|(row, _)| row.annotation).collect()
 }
 
 fn state_of<'a>(context: &Context<'a>, kind: EventObject, name: &ObjectName) -> Option<&'a ReconcileState> {
@@ -183,7 +207,7 @@ fn judge(context: &Context<'_>, case: &Case<'_>, report: &mut Report) {
     let mut all_known = true;
     for (row, comparison) in compared {
         let (old_enough, too_early): (Vec<_>, Vec<_>) =
-            comparison.differences.into_iter().partition(|difference| difference.seen_at.is_some_and(|at| at > settled));
+            comparison.differences.into_iter().partition(|difference| difference.is_after(settled));
         all_known &= comparison.unknown.is_none() && too_early.is_empty();
         if !old_enough.is_empty() {
             drifted += 1;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::catalogue::{EDITED, EDITED_IN_VAIN, HISTORY_LOST};
+use super::drift::told_never_repaired;
 use super::model::{FamilyDescription, FamilyKind, Report, Subject};
 use super::{Check, Context};
 use crate::controller::annotations::{PREFIX, name, parse_bool, parse_list};
@@ -57,7 +58,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
         }
         report.family(&EDITED_ANNOTATIONS).sample([(&name.namespace).into(), (&name.name).into()], record.edited.len() as f64);
         if !record.edited.is_empty() && service.deleted_at.is_none() {
-            find(service, record, owned, report);
+            find(context, service, record, owned, report);
         }
     }
 }
@@ -68,9 +69,17 @@ fn tell_loss(history: &History, now: Timestamp, report: &mut Report) {
     }
 }
 
-fn find(service: &Service, record: &Record, owned: &ClusterLoadBalancer, report: &mut Report) {
-    let (in_vain, plain): (Vec<_>, Vec<_>) =
+fn find(context: &Context<'_>, service: &Service, record: &Record, owned: &ClusterLoadBalancer, report: &mut Report) {
+    let (mut in_vain, mut plain): (Vec<_>, Vec<_>) =
         record.edited.iter().partition(|(key, edited)| is_in_vain(key, edited, service, owned));
+    if !in_vain.is_empty() {
+        // That AWS is otherwise for ever is told by the comparison with AWS; here remains what was edited when.
+        let told = told_never_repaired(context, service);
+        let (elsewhere, here): (Vec<_>, Vec<_>) = in_vain.into_iter().partition(|(key, _)| told.contains(&base_name(key)));
+        in_vain = here;
+        plain.extend(elsewhere);
+        plain.sort_by_key(|(key, _)| Arc::clone(key));
+    }
     for (kind, edits) in [(&EDITED, plain), (&EDITED_IN_VAIN, in_vain)] {
         if edits.is_empty() {
             continue;

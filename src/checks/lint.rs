@@ -2,7 +2,8 @@
 //!
 //! [`lint`] is pure and works on one Service with whatever is known beside it, with nothing too. A warning means that the
 //! controller refuses the Service or silently does not do what it was asked for; what merely could be written better is
-//! information. Where something depends on what is not known, nothing is said.
+//! information. Where something depends on what is not known, nothing is said. What the controller refuses is told by its own
+//! event while that stands, and counted here.
 
 mod addresses;
 mod case;
@@ -24,6 +25,7 @@ use super::catalogue::{
     LINT_IPV6, LINT_MISPLACED, LINT_MISREAD, LINT_MISSPELT, LINT_NAME_TAKEN, LINT_NOT_READ_YET, LINT_OTHER_CNI, LINT_REFUSED,
     LINT_SHARED_PORT, LINT_STYLE, LINT_UNKNOWN, LINT_WINDOWS,
 };
+use super::drift::told_blocked;
 use super::model::{FamilyDescription, FamilyKind, Report, Subject};
 use super::{Check, Context};
 use crate::controller::ownership::{Ownership, owner, owner_in};
@@ -131,14 +133,16 @@ fn run(context: &Context<'_>, report: &mut Report) {
         }
         let problems = lint_owned(service, settings, &known, owner);
         report.family(&PROBLEMS).sample(labels(), problems.len() as f64);
-        tell(service, &problems, report);
+        let refusal = told_blocked(context, service, owner);
+        let told_by_event = |problem: &Problem| refusal.is_some_and(|(cause, message)| problem.is_told_by(cause, message));
+        tell(service, problems.iter().filter(|problem| !told_by_event(problem)), report);
     }
 }
 
 /// One finding a rule.
-fn tell(service: &Service, problems: &[Problem], report: &mut Report) {
+fn tell<'p>(service: &Service, problems: impl Iterator<Item = &'p Problem>, report: &mut Report) {
     let mut by_rule: BTreeMap<Rule, Vec<&str>> = BTreeMap::new();
-    for problem in problems.iter().filter(|problem| !problem.rule.told_elsewhere()) {
+    for problem in problems.filter(|problem| !problem.rule.told_elsewhere()) {
         by_rule.entry(problem.rule).or_default().push(&problem.message);
     }
     for (rule, messages) in by_rule {

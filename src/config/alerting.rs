@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::check_url;
+use crate::rules::Links;
 use crate::rules::thresholds::Overrides;
 
 /// The `alerting` section.
@@ -18,6 +19,10 @@ pub struct Alerting {
     pub external_labels: BTreeMap<String, String>,
     /// Where a person reaches this daemon's page: the link in each alert. Else its host name and port.
     pub external_url: Option<String>,
+    /// The page of runbooks that alerts link to; else the project's.
+    pub runbook_url: Option<String>,
+    /// Where Grafana is: what stands before `/d/UID` in an alert's link to its dashboard. Else that link is relative.
+    pub dashboard_url: Option<String>,
     /// Thresholds of the rules other than their defaults: by alert, severity and name.
     pub thresholds: Overrides,
     /// Seconds between two messages about an alert that goes on firing.
@@ -30,6 +35,8 @@ impl Default for Alerting {
             alertmanagers: Vec::new(),
             external_labels: BTreeMap::new(),
             external_url: None,
+            runbook_url: None,
+            dashboard_url: None,
             thresholds: Overrides::new(),
             resend_delay_seconds: 60,
         }
@@ -118,6 +125,17 @@ pub struct TlsConfig {
     pub server_name: Option<String>,
 }
 
+impl Alerting {
+    /// Where the links in alerts lead.
+    pub fn links(&self) -> Links {
+        let default = Links::default();
+        Links {
+            runbook: self.runbook_url.clone().unwrap_or(default.runbook),
+            dashboard: self.dashboard_url.clone().unwrap_or(default.dashboard),
+        }
+    }
+}
+
 /// What is wrong with the section: the key after `alerting.`, the value, and what it should be.
 pub(super) type Refusal = (String, String, &'static str);
 
@@ -137,8 +155,12 @@ impl Alerting {
                 return Err((format!("external_labels.{name}"), value.clone(), expected));
             }
         }
-        if let Some(url) = &self.external_url {
-            check_url(url).map_err(|expected| ("external_url".to_owned(), url.clone(), expected))?;
+        let urls =
+            [("external_url", &self.external_url), ("runbook_url", &self.runbook_url), ("dashboard_url", &self.dashboard_url)];
+        for (key, url) in urls {
+            if let Some(url) = url {
+                check_url(url).map_err(|expected| (key.to_owned(), url.clone(), expected))?;
+            }
         }
         if !(1..=3600).contains(&self.resend_delay_seconds) {
             let expected = "alerts are repeated after 1 to 3600 seconds";
@@ -235,7 +257,9 @@ mod tests {
         assert!(refused("alertmanagers: [{url: 'http://a', timeout_seconds: 0}]").contains("timeout_seconds is 0"));
         assert!(refused("alertmanagers: [{url: 'http://a', tls_config: {cert_file: /c}}]").contains("belong together"));
         assert!(refused("external_labels: {a-b: c}").contains("external_labels.a-b is c"));
-        assert!(refused("external_url: prod").contains("external_url is prod"));
+        for key in ["external_url", "runbook_url", "dashboard_url"] {
+            assert!(refused(&format!("{key}: prod")).contains(&format!("{key} is prod")));
+        }
         assert!(refused("resend_delay_seconds: 0").contains("resend_delay_seconds is 0"));
         let both = "alertmanagers: [{url: 'http://a', basic_auth: {username: a, password_file: /b}, authorization: {credentials_file: /c}}]";
         assert!(refused(both).contains("either basic_auth or authorization"));

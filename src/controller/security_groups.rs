@@ -105,6 +105,7 @@ impl Roles {
 
     fn add_attached(&mut self, snapshot: &Snapshot) {
         let groups = snapshot.parts.security_groups.get();
+        let cluster = snapshot.parts.scope.cluster_name.as_deref();
         for load_balancer in snapshot.load_balancers.values() {
             let service = match &load_balancer.owner {
                 Owner::Service(service) => Some(service),
@@ -116,6 +117,11 @@ impl Roles {
                 }
                 // What an untagged-so-far group is cannot be told: it may be a managed one whose tags are not known yet.
                 let Some(group) = groups.and_then(|groups| groups.get(id)) else { continue };
+                // What Auto Mode made beside the groups of its load balancers: it is shared, and no user's.
+                if group.tags.get("eks:eks-cluster-name").is_some_and(|name| Some(&**name) == cluster) {
+                    self.add(id, Role::Backend, None);
+                    continue;
+                }
                 let managed = group.tags.get("ingress.k8s.aws/resource").is_some_and(|value| &**value == MANAGED);
                 let role = if managed { Role::FrontendManaged } else { Role::FrontendCustom };
                 self.add(id, role, service.cloned());

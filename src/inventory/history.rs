@@ -93,7 +93,7 @@ pub struct Record {
 /// How a Service that is older than the first look was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adoption {
-    /// When it was first looked at with its load balancer.
+    /// The first look at its annotations after the load balancer was made.
     pub at: Timestamp,
     /// When `managedFields` said that annotations had last been written. Its entries' times are those of the last write to any
     /// field: evidence, not proof.
@@ -368,7 +368,9 @@ impl Record {
     fn start_over(&mut self, made: Timestamp, service: &Service, look: Look) {
         // Of the changes that nobody saw nobody knows which came before it.
         let gap = look.gap.filter(|(from, to)| (*from..=*to).contains(&made));
-        let unseen = gap.is_some() || (self.load_balancer_created_at.is_none() && made < self.first_seen_at);
+        let late = self.load_balancer_created_at.is_none() && made < self.first_seen_at;
+        // From this look on everything is known, though the load balancer may have become known later.
+        let seen_since = gap.map(|(_, to)| to).or(late.then_some(self.first_seen_at));
         let certain = gap.map_or(made, |(_, to)| to);
         let later: Vec<Edit> = self.edits.iter().filter(|edit| edit.at.is_after(certain)).cloned().collect();
         let mut then = annotations(service);
@@ -385,7 +387,11 @@ impl Record {
         }
         self.edits = later;
         self.load_balancer_created_at = Some(made);
-        self.adopted = unseen.then_some(Adoption { at: look.now, annotations_written_at: service.annotations_written_at });
+        self.adopted = seen_since.map(|at| Adoption {
+            at,
+            // A later write is one of the edits that were seen.
+            annotations_written_at: service.annotations_written_at.filter(|written| *written <= at),
+        });
     }
 
     fn set(&mut self, key: Arc<str>, to: Option<Value>, at: Option<When>) {

@@ -47,6 +47,7 @@ struct Instance {
     receiver: Arc<str>,
     connection: Connection,
     queue: Arc<Queue>,
+    origin: Origin,
     task: AbortHandle,
 }
 
@@ -104,7 +105,8 @@ impl Receivers {
         if notices.is_empty() {
             return;
         }
-        for instance in lock(&self.instances).values() {
+        for instance in lock(&self.instances).values_mut() {
+            instance.revive();
             self.observer.dropped(&instance.receiver, instance.queue.push(&notices));
         }
     }
@@ -133,8 +135,20 @@ fn lock(instances: &Mutex<BTreeMap<Key, Instance>>) -> std::sync::MutexGuard<'_,
 impl Instance {
     fn start(receiver: &Arc<str>, connection: Connection, origin: &Origin) -> Self {
         let queue = Arc::new(Queue::new(LIMIT));
-        let deliver = deliver(Arc::clone(receiver), connection.clone(), Arc::clone(&queue), origin.clone());
-        Self { receiver: Arc::clone(receiver), connection, queue, task: tokio::spawn(deliver).abort_handle() }
+        let task = Self::deliver(receiver, &connection, &queue, origin);
+        Self { receiver: Arc::clone(receiver), connection, queue, origin: origin.clone(), task }
+    }
+
+    fn deliver(receiver: &Arc<str>, connection: &Connection, queue: &Arc<Queue>, origin: &Origin) -> AbortHandle {
+        tokio::spawn(deliver(Arc::clone(receiver), connection.clone(), Arc::clone(queue), origin.clone())).abort_handle()
+    }
+
+    /// Delivering never ends by itself: where it has, it panicked, and an instance must not fall silent for that.
+    fn revive(&mut self) {
+        if self.task.is_finished() {
+            tracing::error!(receiver = %self.receiver, "delivering alerts ended by a defect and is begun anew");
+            self.task = Self::deliver(&self.receiver, &self.connection, &self.queue, &self.origin);
+        }
     }
 }
 
@@ -222,4 +236,50 @@ impl Lookup {
 fn base(dns: &Dns, address: IpAddr) -> String {
     let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
     format!("{}://{host}:{}{}", dns.scheme, dns.port, dns.path_prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use jiff::Timestamp;
+
+    use super::super::lifecycle::Count;
+    use super::*;
+
+    /// Panics when it first hears of a failure.
+    #[derive(Debug, Default)]
+    struct Fragile(AtomicUsize);
+
+    impl NotificationObserver for Fragile {
+        fn known(&self, _: &str) {}
+        fn sent(&self, _: &str, _: usize) {}
+        fn failed(&self, _: &str, _: usize) {
+            assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a defect");
+        }
+        fn dropped(&self, _: &str, _: usize) {}
+        fn alerts(&self, _: Count) {}
+    }
+
+    #[tokio::test]
+    async fn an_instance_whose_task_panicked_is_served_again() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let fragile = Arc::new(Fragile::default());
+        let observer: Arc<dyn NotificationObserver> = Arc::<Fragile>::clone(&fragile);
+        let settings = Alertmanager { url: Some(format!("http://{closed}")), ..Alertmanager::default() };
+        let receivers = Receivers::start(&[settings], &"http://page/".into(), &observer).await.unwrap();
+        let notice = Notice {
+            labels: [("alertname".into(), "NLBZoneDark".into())].into_iter().collect(),
+            annotations: BTreeMap::new(),
+            starts_at: Timestamp::UNIX_EPOCH,
+            ends_at: Timestamp::UNIX_EPOCH,
+        };
+        let failures = async || {
+            while fragile.0.load(Ordering::SeqCst) < 2 {
+                receivers.send(vec![notice.clone()]);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), failures()).await.expect("it is tried again");
+    }
 }

@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
+
+use super::Evaluated;
 use super::lifecycle::{Instance, Judgement, Labels, Waits};
 use super::promql::{Element, Expression, ParseError, Selector, Series, evaluate, parse};
 use super::template::Template;
-use crate::checks::CHECKS;
 use crate::checks::model::{Outcome, PREFIX, Sample};
-use crate::rules::{Rule, Rules};
+use crate::checks::{CHECKS, freshness};
+use crate::rules::{Rule, Rules, exporter};
 
 /// Why a rule is not judged here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +36,7 @@ struct Condition {
     /// Name and severity: a warning and a critical alert may share the name.
     id: String,
     name: &'static str,
+    severity: &'static str,
     waits: Waits,
     expression: Expression,
     labels: Labels,
@@ -48,6 +52,7 @@ struct Condition {
 pub(super) struct Conditions {
     recordings: Vec<(Arc<str>, Expression)>,
     conditions: Vec<Condition>,
+    external: BTreeMap<String, String>,
     pub(super) left: Vec<(&'static str, Left)>,
 }
 
@@ -57,7 +62,7 @@ const OF_THE_PICTURE: &[&str] = &["picture_timestamp_seconds", "check_success"];
 impl Conditions {
     /// Takes up the rules. External labels are put on every alert, where it has none of that name.
     pub(super) fn new(rules: &Rules, external: &BTreeMap<String, String>) -> Result<Self, RuleError> {
-        let mut this = Self { recordings: Vec::new(), conditions: Vec::new(), left: Vec::new() };
+        let mut this = Self { recordings: Vec::new(), conditions: Vec::new(), external: external.clone(), left: Vec::new() };
         let mut recorded: BTreeMap<Arc<str>, Usable> = BTreeMap::new();
         for (name, text) in rules.records() {
             let usable = usable(name, text, &recorded)?;
@@ -66,31 +71,68 @@ impl Conditions {
             }
             recorded.insert((*name).into(), usable);
         }
-        for rule in rules.alerts() {
-            match usable(rule.name, &rule.expr, &recorded)? {
-                Ok((expression, checks)) => this.conditions.push(Condition::new(rule, expression, checks, external)?),
-                Err(left) => this.left.push((rule.name, left)),
+        for group in &rules.groups {
+            for rule in &group.alerts {
+                match usable(rule.name, &rule.expr, &recorded)? {
+                    Ok((expression, mut checks)) => {
+                        if group.name == exporter::GROUP.name {
+                            // That nothing is seen is what these tell: they need no more than how the sources are doing.
+                            checks.retain(|check| *check == freshness::CHECK.name);
+                        }
+                        this.conditions.push(Condition::new(rule, expression, checks, external)?);
+                    }
+                    Err(left) => this.left.push((rule.name, left)),
+                }
             }
         }
         Ok(this)
     }
 
-    /// The rule that fires alerts with these labels, if it is judged here.
+    /// The rule that fires alerts with these labels, if it is judged here and they are this daemon's: those of another cluster
+    /// that share an Alertmanager have other external labels, and must not be ended from here.
     pub(super) fn rule_of(&self, labels: &Labels) -> Option<&str> {
+        let is_said = |(name, value): (&String, &String)| {
+            // A label of the series wins over an external one.
+            labels.get(&**name).map_or("", |it| &**it) == value
+                || crate::checks::families().any(|it| it.labels.contains(&&**name))
+        };
+        if !self.external.iter().all(is_said) {
+            return None;
+        }
         let id = id(labels);
         self.conditions.iter().map(|condition| &*condition.id).find(|known| **known == *id)
     }
 
-    /// Judges every rule; each by its identity.
-    pub(super) fn judge(&self, outcome: &Outcome) -> Vec<(&str, Waits, Judgement)> {
-        let mut picture = Picture { outcome, recorded: BTreeMap::new() };
+    /// Judges every rule; each by its identity. Ages are those at `now`: a picture that no newer one follows grows old.
+    pub(super) fn judge(&self, outcome: &Outcome, now: Timestamp) -> Vec<(&str, Waits, Judgement)> {
+        let picture = self.picture(outcome, now);
+        self.conditions.iter().map(|condition| (&*condition.id, condition.waits, condition.judge(&picture))).collect()
+    }
+
+    /// What every condition says of a picture when it was made, before it is an alert.
+    pub(super) fn evaluate(&self, outcome: &Outcome) -> Vec<Evaluated> {
+        let picture = self.picture(outcome, outcome.evaluated_at);
+        let evaluated = |condition: &Condition| Evaluated {
+            name: condition.name,
+            severity: condition.severity,
+            vector: condition
+                .elements(&picture)
+                .filter(|_| condition.sees_all(&picture))
+                .map(|all| all.into_iter().map(|it| (it.labels, it.value)).collect()),
+        };
+        self.conditions.iter().map(evaluated).collect()
+    }
+
+    /// The picture with what the recording rules make of it.
+    fn picture<'a>(&self, outcome: &'a Outcome, now: Timestamp) -> Picture<'a> {
+        let mut picture = Picture { outcome, now, recorded: BTreeMap::new() };
         for (name, expression) in &self.recordings {
             // One that fails leaves its users without a metric, which they report.
             if let Ok(elements) = evaluate(expression, &picture) {
                 picture.recorded.insert(Arc::clone(name), elements);
             }
         }
-        self.conditions.iter().map(|condition| (&*condition.id, condition.waits, condition.judge(&picture))).collect()
+        picture
     }
 }
 
@@ -147,6 +189,7 @@ impl Condition {
         Ok(Self {
             id: id(&labels),
             name: rule.name,
+            severity: rule.severity.as_str(),
             waits: Waits { hold: rule.hold, keep_firing: rule.keep_firing },
             expression,
             labels,
@@ -159,24 +202,31 @@ impl Condition {
     }
 
     fn judge(&self, picture: &Picture<'_>) -> Judgement {
+        let Some(elements) = self.elements(picture) else { return Judgement::Unknown };
+        let instances = elements.into_iter().map(|element| self.instance(element)).collect();
+        // One source that was never allowed blinds its whole check; what holds by the others' must be told, as by Prometheus.
+        if self.sees_all(picture) { Judgement::Holds(instances) } else { Judgement::Partly(instances) }
+    }
+
+    fn sees_all(&self, picture: &Picture<'_>) -> bool {
         let sees = |name: &str| picture.outcome.runs.iter().any(|run| run.check == name && run.success && !run.blind);
-        if !self.checks.iter().all(|name| sees(name)) {
-            return Judgement::Unknown;
-        }
+        self.checks.iter().all(|name| sees(name))
+    }
+
+    fn elements(&self, picture: &Picture<'_>) -> Option<Vec<Element>> {
         match evaluate(&self.expression, picture) {
-            Ok(elements) => Judgement::Holds(elements.into_iter().map(|element| self.instance(element)).collect()),
+            Ok(elements) => Some(elements),
             Err(error) => {
                 // Once a rule, not with every picture.
                 if !self.complained.swap(true, Ordering::Relaxed) {
                     tracing::error!(alert = self.name, %error, "a rule cannot be judged; its alerts stay as they are");
                 }
-                Judgement::Unknown
+                None
             }
         }
     }
 
     fn instance(&self, Element { labels: of_element, value }: Element) -> Instance {
-        let annotations = self.annotations.iter().map(|(name, template)| (*name, template.fill(&of_element, value))).collect();
         let mut labels = self.labels.clone();
         // A rule's own labels win over those of its series, which win over external ones.
         for (name, value) in of_element {
@@ -184,6 +234,8 @@ impl Condition {
                 labels.insert(name, value);
             }
         }
+        // The cluster is an external label here, and the links name it.
+        let annotations = self.annotations.iter().map(|(name, template)| (*name, template.fill(&labels, value))).collect();
         Instance { labels, annotations }
     }
 
@@ -195,6 +247,7 @@ impl Condition {
 /// A picture as series.
 struct Picture<'a> {
     outcome: &'a Outcome,
+    now: Timestamp,
     recorded: BTreeMap<Arc<str>, Vec<Element>>,
 }
 
@@ -242,7 +295,7 @@ impl Series for Picture<'_> {
     }
 
     fn time(&self) -> f64 {
-        self.outcome.evaluated_at.as_duration().as_secs_f64()
+        self.now.as_duration().as_secs_f64()
     }
 }
 

@@ -5,6 +5,11 @@
 //! rounds ahead, so that a lost message does not resolve it and a dead daemon does (EC-9.4). What was resolved is said for a
 //! while too (EC-9.5).
 //!
+//! Where Prometheus tells the same alerts by the same rules, the two never end one in the same second, and whoever went on for a
+//! moment would call it back to life: a second page. So the end is announced: while an alert only goes on for its
+//! `keep_firing_for`, what is said of it ends when that does, is not said again, and Alertmanager ends the alert by itself. That
+//! it is resolved is said a few rounds later, when the other side is through, too.
+//!
 //! Where a condition cannot be judged, what fired is repeated until it lapses, and what waited waits anew (EC-9.8).
 
 use std::collections::BTreeMap;
@@ -41,7 +46,11 @@ pub struct Pace {
 impl Pace {
     /// When an alert ends by itself if nothing more is heard of it: four rounds, so that two lost messages do no harm.
     fn lapses(&self, now: Timestamp) -> Timestamp {
-        later(now, self.resend.max(self.interval).saturating_mul(4))
+        later(now, self.few_rounds())
+    }
+
+    fn few_rounds(&self) -> Duration {
+        self.resend.max(self.interval).saturating_mul(4)
     }
 }
 
@@ -59,6 +68,8 @@ pub struct Instance {
 pub enum Judgement {
     /// All instances for which the condition holds.
     Holds(Vec<Instance>),
+    /// Something of what it looks at is missing or too old. These hold all the same; of others nothing is known.
+    Partly(Vec<Instance>),
     /// It cannot be judged: what it looks at is missing or too old.
     Unknown,
 }
@@ -82,13 +93,21 @@ struct Alert {
     annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// Since when the condition holds.
     active_at: Timestamp,
+    /// Its rule's last judgement was that it holds.
+    holds: bool,
     /// When it last held.
     held_at: Timestamp,
     /// Since when it fires; `None` while pending.
     fired_at: Option<Timestamp>,
     resolved_at: Option<Timestamp>,
+    /// When it ends unless its condition comes back; `None` while that holds or cannot be judged.
+    expected_end: Option<Timestamp>,
     /// When it was last said.
     said_at: Option<Timestamp>,
+    /// The end that was said then.
+    said_end: Option<Timestamp>,
+    /// What was said before it was resolved ends with it: nobody has to be told in a hurry.
+    is_announced: bool,
     /// When its rule could last be judged.
     judged_at: Timestamp,
 }
@@ -110,35 +129,42 @@ pub struct Count {
 
 impl Lifecycle {
     /// Takes up an alert that an earlier process of this daemon fired, as Alertmanager still has it. Until its rule is judged it
-    /// goes on firing; then it fires on without a new start, or ends (EC-9.7).
+    /// goes on firing; then it fires on without a new start, or ends (EC-9.7) after its `keep_firing_for`: the first pictures
+    /// after a start know less than those before it.
     pub fn restore(&mut self, rule: &str, notice: Notice, now: Timestamp) {
         self.alerts.entry(notice.labels).or_insert_with(|| Alert {
-            rule: rule.into(),
             annotations: notice.annotations,
             active_at: notice.starts_at,
-            held_at: notice.starts_at,
             fired_at: Some(notice.starts_at),
-            resolved_at: None,
-            said_at: None,
-            judged_at: now,
+            ..Alert::new(rule, now)
         });
     }
 
     /// Folds in what one rule says.
     pub fn judge(&mut self, rule: &str, waits: Waits, judgement: Judgement, now: Timestamp) {
-        let Judgement::Holds(instances) = judgement else {
-            self.alerts.retain(|_, alert| *alert.rule != *rule || alert.fired_at.is_some());
-            return;
+        self.alerts.values_mut().for_each(|alert| alert.not_after(now));
+        let (instances, is_whole) = match judgement {
+            Judgement::Holds(instances) => (instances, true),
+            Judgement::Partly(instances) => (instances, false),
+            Judgement::Unknown => (Vec::new(), false),
         };
         for alert in self.alerts.values_mut().filter(|alert| *alert.rule == *rule) {
-            alert.judged_at = now;
+            alert.holds = false;
+            if is_whole {
+                alert.judged_at = now;
+            } else {
+                alert.expected_end = None;
+            }
         }
         for Instance { mut labels, annotations } in instances {
             labels.retain(|_, value| !value.is_empty());
             let alert = self.alerts.entry(labels).or_insert_with(|| Alert::new(rule, now));
             alert.holds(annotations, now);
         }
-        self.alerts.retain(|_, alert| *alert.rule != *rule || alert.advance(waits, now));
+        self.alerts.retain(|_, alert| {
+            let is_judged = is_whole || alert.holds;
+            *alert.rule != *rule || if is_judged { alert.advance(waits, now) } else { alert.fired_at.is_some() }
+        });
     }
 
     /// What is to be said now. Whoever asks promises to say it.
@@ -173,12 +199,28 @@ impl Alert {
             rule: rule.into(),
             annotations: BTreeMap::new(),
             active_at: now,
+            holds: false,
             held_at: now,
             fired_at: None,
             resolved_at: None,
+            expected_end: None,
             said_at: None,
+            said_end: None,
+            is_announced: false,
             judged_at: now,
         }
+    }
+
+    /// A clock that was set back must not make anything wait for a moment that it has left.
+    fn not_after(&mut self, now: Timestamp) {
+        for at in [&mut self.active_at, &mut self.held_at, &mut self.judged_at] {
+            *at = (*at).min(now);
+        }
+        for at in [&mut self.fired_at, &mut self.resolved_at].into_iter().flatten() {
+            *at = (*at).min(now);
+        }
+        // Said in a time that is still to come: it has to be said again with times that are true.
+        self.said_at = self.said_at.filter(|at| *at <= now);
     }
 
     fn holds(&mut self, annotations: BTreeMap<&'static str, String>, now: Timestamp) {
@@ -188,16 +230,16 @@ impl Alert {
             *self = Self::new(&rule, now);
         }
         self.annotations = annotations.into_iter().map(|(name, text)| (Arc::from(name), Arc::from(text))).collect();
-        self.held_at = now;
+        (self.holds, self.held_at, self.judged_at) = (true, now, now);
     }
 
     /// Moves it on after its rule was judged; false when nothing is left of it.
     fn advance(&mut self, waits: Waits, now: Timestamp) -> bool {
-        let holds = self.held_at == now;
         if self.resolved_at.is_some() {
             return true;
         }
-        if holds {
+        if self.holds {
+            self.expected_end = None;
             if self.fired_at.is_none() && later(self.active_at, waits.hold) <= now {
                 self.fired_at = Some(now);
             }
@@ -206,15 +248,20 @@ impl Alert {
         if self.fired_at.is_none() {
             return false;
         }
-        if waits.keep_firing.is_zero() || later(self.held_at, waits.keep_firing) <= now {
+        let end = later(self.held_at, waits.keep_firing);
+        if waits.keep_firing.is_zero() || end <= now {
             self.resolve(now);
+        } else {
+            self.expected_end = Some(end);
         }
         true
     }
 
     fn resolve(&mut self, now: Timestamp) {
         if self.fired_at.is_some() && self.resolved_at.is_none() {
-            self.resolved_at = Some(now);
+            let announced = self.expected_end.filter(|end| *end <= now && self.said_end == Some(*end));
+            self.is_announced = announced.is_some();
+            self.resolved_at = Some(announced.unwrap_or(now));
         }
     }
 
@@ -226,13 +273,22 @@ impl Alert {
 
     fn notice(&mut self, labels: &Labels, pace: Pace, now: Timestamp) -> Option<Notice> {
         let starts_at = self.fired_at?;
-        let newly_resolved = self.resolved_at.zip(self.said_at).is_some_and(|(resolved, said)| said < resolved);
-        let is_due = self.said_at.is_none_or(|said| later(said, pace.resend) <= now) || newly_resolved;
+        let ends_at = match (self.resolved_at, self.expected_end) {
+            (Some(resolved), _) => resolved,
+            (None, Some(expected)) => pace.lapses(now).min(expected),
+            (None, None) => pace.lapses(now),
+        };
+        let is_turn = self.said_at.is_none_or(|said| later(said, pace.resend) <= now);
+        let is_due = match self.resolved_at {
+            Some(resolved) if self.is_announced => is_turn && later(resolved, pace.few_rounds()) <= now,
+            Some(resolved) => is_turn || self.said_at.is_some_and(|said| said < resolved),
+            // Its end is known to the receiver.
+            None => is_turn && (self.expected_end.is_none() || self.said_end != self.expected_end),
+        };
         if !is_due {
             return None;
         }
-        self.said_at = Some(now);
-        let ends_at = self.resolved_at.unwrap_or_else(|| pace.lapses(now));
+        (self.said_at, self.said_end) = (Some(now), Some(ends_at));
         Some(Notice { labels: labels.clone(), annotations: self.annotations.clone(), starts_at, ends_at })
     }
 }

@@ -3,10 +3,13 @@
 //!
 //! Selectors with matchers, arithmetic, comparisons, set operators, vector matching, aggregation and a few functions. What looks
 //! at a range of time (`rate`, `predict_linear`, `offset`, …) is told apart as needing history; everything else that is not known
-//! here is an error, never a guess. `tests/it` compares the answers with a real Prometheus'.
+//! here is an error, never a guess. A test compares the answers with a real Prometheus'.
 
 mod evaluate;
 mod parse;
+
+#[cfg(test)]
+mod differential;
 
 use std::sync::Arc;
 

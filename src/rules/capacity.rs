@@ -227,7 +227,9 @@ or (
                 Threshold { name: "targets", default: 1.0, unit: Unit::Count, worse: Worse::Lower },
                 Threshold { default: 1800.0, ..FRESH },
             ],
-            expr: r#"min by (cluster, namespace, service, load_balancer, quota) (label_replace(
+            // `of` keeps two load balancers of one Service apart until they are one alert: two series with the same labels are an
+            // error, and no alert of the rule would fire.
+            expr: r#"min by (cluster, namespace, service, load_balancer, quota) (label_replace(label_replace(
   ((
     (
       (eks_nlb_quota_limit{quota=~"targets_per_network_load_balancer|targets_per_availability_zone_per_network_load_balancer"} and eks_nlb_quota_limit_assumed == 0)
@@ -245,7 +247,7 @@ or (
     ) >= 0 < [[targets]]
   ) * on ([[exporter]], target_group) group_left (namespace, service, load_balancer) eks_nlb_target_group_info)
   [[unless_muted]],
-  "load_balancer", "", "service", ".+"
+  "of", "$1", "load_balancer", "(.*)"), "load_balancer", "", "service", ".+"
 ))"#,
             identity: &["cluster", "namespace", "service", "load_balancer", "quota"],
             summary: "A load balancer has as many targets as it may have.",
@@ -258,7 +260,7 @@ or (
             severity: Warning,
             hold_seconds: 1800,
             thresholds: &[TENTH],
-            expr: r#"min by (cluster, namespace, service, load_balancer, quota) (label_replace(
+            expr: r#"min by (cluster, namespace, service, load_balancer, quota) (label_replace(label_replace(
   ((
     (
       (eks_nlb_quota_limit{quota=~"targets_per_network_load_balancer|targets_per_availability_zone_per_network_load_balancer|listeners_per_network_load_balancer|certificates_per_network_load_balancer"} and eks_nlb_quota_limit_assumed == 0)
@@ -272,7 +274,7 @@ or (
     ) >= 0 <= on ([[exporter]], quota) group_left () [[ratio]] * eks_nlb_quota_limit
   ) * on ([[exporter]], target_group) group_left (namespace, service, load_balancer) eks_nlb_target_group_info)
   [[unless_muted]],
-  "load_balancer", "", "service", ".+"
+  "of", "$1", "load_balancer", "(.*)"), "load_balancer", "", "service", ".+"
 ))"#,
             identity: &["cluster", "namespace", "service", "load_balancer", "quota"],
             summary: "A load balancer has nearly as many targets, listeners or certificates as it may have.",

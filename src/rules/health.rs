@@ -41,9 +41,14 @@ pub const GROUP: Group = Group {
             name: "NLBServiceWithoutHealthyTarget",
             severity: Critical,
             hold_seconds: 180,
-            thresholds: &[Threshold { name: "first_checks", default: 300.0, unit: Unit::Seconds, worse: Worse::Higher }],
-            // Excused is a group whose new pods are all ready and wait for their first health checks: a rollout. The cluster's
-            // view must be as fresh as the wait, else what it calls ready may be scaled to zero; a target that fails needs no view.
+            thresholds: &[
+                Threshold { name: "first_checks", default: 300.0, unit: Unit::Seconds, worse: Worse::Higher },
+                Threshold { name: "view", default: 180.0, unit: Unit::Seconds, worse: Worse::Higher },
+            ],
+            // Excused is a group whose new pods are all ready and wait for their first health checks: a rollout. It is none once a
+            // target with a ready pod has failed its checks, however often others are registered anew. The cluster's view
+            // must be fresh, else what it calls ready may be scaled to zero; a target that fails needs no view. How fresh does not
+            // follow the wait: a watch gives a sign of life once a minute, and a shorter wait would never be over.
             expr: r#"count by (cluster, namespace, service, load_balancer) (max by (cluster, namespace, service, load_balancer, target_group) (
   target_group:eks_nlb_target_group_info:in_use
   and on ([[exporter]], target_group)
@@ -56,13 +61,14 @@ pub const GROUP: Group = Group {
     eks_nlb_target_group_targets{state="unhealthy"} > 0
     or on ([[exporter]], target_group) (
       eks_nlb_target_group_endpoints{condition="ready"}
-      and on ([[exporter]]) time() - eks_nlb_source_last_success_timestamp_seconds{source="kube_endpoint_slices"} < [[for]]
+      and on ([[exporter]]) time() - eks_nlb_source_last_success_timestamp_seconds{source="kube_endpoint_slices"} < [[view]]
     )
   )
   unless on ([[exporter]], target_group) (
     eks_nlb_target_group_targets{state="initial"} > 0
     and on ([[exporter]], target_group) eks_nlb_target_group_endpoints{condition="not_ready"} == 0
     and on ([[exporter]], target_group) time() - eks_nlb_target_group_changed_timestamp_seconds < [[first_checks]]
+    unless on ([[exporter]], target_group) eks_nlb_target_group_failing_targets > 0
   )
   [[judged]]
   [[unless_muted]]
@@ -161,10 +167,15 @@ pub const GROUP: Group = Group {
             severity: Critical,
             hold_seconds: 300,
             thresholds: &[],
+            // `of` keeps two load balancers of one Service apart until they are one alert: two series with the same labels are an
+            // error, and no alert of the rule would fire.
             expr: r#"max by (cluster, namespace, service, load_balancer, state) (label_replace(
-  (eks_nlb_load_balancer_state{state=~"failed|active_impaired"} == 1)
-  * on ([[exporter]], load_balancer) group_left (namespace, service) eks_nlb_load_balancer_info
-  [[unless_muted]],
+  label_replace(
+    (eks_nlb_load_balancer_state{state=~"failed|active_impaired"} == 1)
+    * on ([[exporter]], load_balancer) group_left (namespace, service) eks_nlb_load_balancer_info
+    [[unless_muted]],
+    "of", "$1", "load_balancer", "(.*)"
+  ),
   "load_balancer", "", "service", ".+"
 ))"#,
             identity: &["cluster", "namespace", "service", "load_balancer", "state"],

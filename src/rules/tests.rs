@@ -88,6 +88,9 @@ fn thresholds_change_conditions_waits_and_words() {
     );
     assert!(warning.annotations["description"].contains("no more than 5 more"));
     assert_eq!(found(&rules, "NLBQuotaRunningOut", Severity::Critical).hold.as_secs(), 60);
+    let rules = set("NLBServiceBlocked: {warning: {keep_firing_for: 30}}").unwrap();
+    assert_eq!(found(&rules, "NLBServiceBlocked", Severity::Warning).keep_firing.as_secs(), 30);
+    assert_eq!(found(&rules, "NLBQuotaRefused", Severity::Critical).keep_firing.as_secs(), KEEP_FIRING_SECONDS);
     let rules = set("NLBServiceWithoutHealthyTarget: {critical: {for: 10m}}").unwrap();
     let critical = found(&rules, "NLBServiceWithoutHealthyTarget", Severity::Critical);
     assert!(critical.expr.contains("eks_nlb_target_group_changed_timestamp_seconds >= 600"), "a sample has to span the wait");
@@ -100,6 +103,7 @@ fn a_threshold_without_sense_is_named_with_its_place_and_value() {
         ("NLBZoneDark: {warning: {for: 1m}}", vec!["NLBZoneDark.warning", "critical"]),
         ("NLBZoneDark: {critical: {wait: 1}}", vec!["NLBZoneDark.critical.wait", "for"]),
         ("NLBZoneDark: {critical: {for: -1}}", vec!["NLBZoneDark.critical.for is -1"]),
+        ("NLBZoneDark: {critical: {for: 1.5}}", vec!["NLBZoneDark.critical.for is 1.5", "whole"]),
         ("NLBZoneDark: {critical: {for: soon}}", vec!["NLBZoneDark.critical.for is soon", "10m"]),
         ("NLBZoneDark: {critical: {for: 8d}}", vec!["is 8d"]),
         ("NLBSubnetRunningOut: {warning: {addresses: -8}}", vec!["NLBSubnetRunningOut.warning.addresses is -8"]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Group, HOLD, Threshold, Unit, Worse};
+use super::{Alert, Group, HOLD, KEEP_FIRING, KEEP_FIRING_SECONDS, Threshold, Unit, Worse};
 
 /// What a user sets: alert, severity, threshold, value.
 pub type Overrides = BTreeMap<String, BTreeMap<String, BTreeMap<String, Setting>>>;
@@ -90,6 +90,7 @@ impl Values {
         let mut values = BTreeMap::new();
         for alert in &alerts {
             values.insert((alert.name, alert.severity.as_str(), HOLD), alert.hold_seconds as f64);
+            values.insert((alert.name, alert.severity.as_str(), KEEP_FIRING), KEEP_FIRING_SECONDS as f64);
             for threshold in alert.thresholds {
                 values.insert((alert.name, alert.severity.as_str(), threshold.name), threshold.default);
             }
@@ -107,10 +108,12 @@ impl Values {
                     let place = format!("{name}.{severity}.{threshold}");
                     let (key, unit) = if threshold == HOLD {
                         (HOLD, Unit::Seconds)
+                    } else if threshold == KEEP_FIRING {
+                        (KEEP_FIRING, Unit::Seconds)
                     } else if let Some(known) = alert.thresholds.iter().find(|it| it.name == threshold) {
                         (known.name, known.unit)
                     } else {
-                        return Err(unknown(place, alert.thresholds.iter().map(|it| it.name).chain([HOLD])));
+                        return Err(unknown(place, alert.thresholds.iter().map(|it| it.name).chain([HOLD, KEEP_FIRING])));
                     };
                     values.insert((alert.name, alert.severity.as_str(), key), number(place, setting, unit)?);
                 }
@@ -177,8 +180,8 @@ fn number(place: String, setting: &Setting, unit: Unit) -> Result<f64, Threshold
                 Setting::Text(text) => duration(text).map(|it| it.as_secs_f64()),
             };
             (
-                seconds.filter(|it| (0.0..=MOST_SECONDS).contains(it)),
-                "a duration is a number of seconds or like 10m, and at most 7d",
+                seconds.filter(|it| (0.0..=MOST_SECONDS).contains(it) && it.fract() == 0.0),
+                "a duration is a whole number of seconds or like 10m, and at most 7d",
             )
         }
         Unit::Count => (plain(setting).filter(|it| *it >= 0.0 && it.is_finite()), "a number is at least 0"),

@@ -200,10 +200,17 @@ async fn build(moto: &Moto) -> Built {
 
     let pods = build_target_group(moto, &vpc, "shop/web", "pods", elb::TargetTypeEnum::Ip, 80).await;
     let nodes = build_target_group(moto, &vpc, "ops/nodes", "nodes", elb::TargetTypeEnum::Instance, 443).await;
-    for (load_balancer, arn, port) in [(&load_balancer, &pods, 80), (&of_nodes, &nodes, 443)] {
+    for (load_balancer, service, arn, port) in [(&load_balancer, "shop/web", &pods, 80), (&of_nodes, "ops/nodes", &nodes, 443)] {
+        let resource = port.to_string();
+        let tags = [
+            ("elbv2.k8s.aws/cluster", "demo"),
+            ("service.k8s.aws/stack", service),
+            ("service.k8s.aws/resource", &resource),
+            ("team", "shop"),
+        ];
         let forward = elb::Action::builder().r#type(elb::ActionTypeEnum::Forward).target_group_arn(arn).build();
         let request = client.create_listener().load_balancer_arn(load_balancer).protocol(elb::ProtocolEnum::Tcp).port(port);
-        request.default_actions(forward).send().await.unwrap();
+        request.default_actions(forward).set_tags(elb_tags(&tags)).send().await.unwrap();
     }
     let target = |id: &str, port| elb::TargetDescription::builder().id(id).port(port).build();
     let request = client.register_targets().target_group_arn(&pods);
@@ -295,7 +302,8 @@ async fn what_was_built_in_moto_is_what_is_shown() {
         scrape.family("service_annotation_drift")
     );
     assert_eq!(scrape.value(drift), Some(1.0));
-    assert_eq!(scrape.value("service_drifted_annotations{namespace=\"ops\",service=\"nodes\"}"), Some(0.0));
+    let shown = scrape.value("service_drifted_annotations{namespace=\"ops\",service=\"nodes\"}");
+    assert_eq!(shown, Some(0.0), "{:?}", scrape.family("service_annotation_drift"));
 }
 
 fn compare_load_balancing(scrape: &Scrape, built: &Built) {

@@ -134,7 +134,7 @@ const URL: &str = "http://exporter:10669/";
 
 fn settings(alertmanagers: Vec<Alertmanager>) -> NotifySettings {
     NotifySettings {
-        alerting: Alerting { alertmanagers, resend_delay_seconds: 1, ..Alerting::default() },
+        alerting: Alerting { alertmanagers, resend_delay_seconds: 1, external_url: Some(URL.to_owned()), ..Alerting::default() },
         rules: rules(Duration::ZERO),
         blind_limit: Duration::from_secs(1800),
         generator_url: URL.into(),

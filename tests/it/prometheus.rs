@@ -32,7 +32,8 @@ async fn classic_relay(upstream: String) -> u16 {
     port
 }
 
-async fn query(port: u16, expression: &str) -> Result<Vec<serde_json::Value>, String> {
+/// What an instant query finds.
+pub(crate) async fn query(port: u16, expression: &str) -> Result<Vec<serde_json::Value>, String> {
     let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let (status, body) = get(&format!("http://127.0.0.1:{port}/api/v1/query?query={encoded}")).await?;
     let answer: serde_json::Value = serde_json::from_str(&body).map_err(|error| format!("{status}: {error}"))?;

@@ -84,7 +84,7 @@ fn compare(path: &Path, actual: &str) -> Option<String> {
 #[test]
 fn every_scenario_is_judged_as_its_files_say() {
     let cases = cases();
-    assert!(cases.len() >= 9, "scenarios are missing: {cases:?}");
+    assert!(cases.len() >= 28, "scenarios are missing: {cases:?}");
     let mut differences = String::new();
     for case in cases {
         let outcome = judge(&case);
@@ -173,13 +173,23 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
     (
         1,
         "a controller of 2.7.2 or newer instead of the in-tree provider",
-        &[Proof::Situation("an old controller"), Proof::Situation("no controller"), Proof::Situation("an in-tree Service")],
+        &[
+            Proof::Scenario("s01-controller-too-old-and-an-in-tree-service"),
+            Proof::Situation("an old controller"),
+            Proof::Situation("no controller"),
+            Proof::Situation("an in-tree Service"),
+        ],
     ),
-    (2, "up to 2.1.1 subnets need the cluster tag", &[Proof::Test("rules_follow_version_and_gates")]),
+    (
+        2,
+        "up to 2.1.1 subnets need the cluster tag",
+        &[Proof::Scenario("s02-cluster-tag-required-up-to-2-1-1"), Proof::Test("rules_follow_version_and_gates")],
+    ),
     (
         3,
         "one subnet a zone, eight free addresses",
         &[
+            Proof::Scenario("s03-subnets-of-a-zone-and-eight-addresses"),
             Proof::Test("step_4_a_zone_takes_the_clusters_own_subnet_first_and_then_the_smallest_id"),
             Proof::Situation("a zone's subnets are full"),
             Proof::Situation("all public subnets are full"),
@@ -189,6 +199,7 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
         4,
         "role tags and cluster tags of subnets",
         &[
+            Proof::Scenario("s04-role-and-cluster-tags"),
             Proof::Situation("the role tags of one scheme are gone in a zone for a wrong value"),
             Proof::Situation("a private subnet tagged for public load balancers"),
             Proof::Situation("the cluster's tag on subnets is another's"),
@@ -197,21 +208,27 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
     (
         5,
         "the annotations of the controller and of the in-tree provider differ",
-        &[Proof::Test("an_annotation_younger_than_the_controller_is_not_read"), Proof::Situation("a Service that nobody owns")],
+        &[
+            Proof::Scenario("s05-annotations-of-another-controller-and-wrong-ones"),
+            Proof::Test("an_annotation_younger_than_the_controller_is_not_read"),
+            Proof::Situation("a Service that nobody owns"),
+        ],
     ),
     (
         6,
         "another CNI has instance targets only",
         &[
+            Proof::Scenario("s06-another-cni-with-ip-targets"),
             Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not"),
             Proof::Test("auto_mode_nodes_have_the_vpc_cni_built_in_s6"),
         ],
     ),
-    (7, "additional tags", &[Proof::Situation("a tag was taken away")]),
+    (7, "additional tags", &[Proof::Scenario("s07-additional-tags"), Proof::Situation("a tag was taken away")]),
     (
         8,
         "as many Elastic IPs as subnets",
         &[
+            Proof::Scenario("s08-as-many-elastic-ips-as-subnets"),
             Proof::Situation("every Elastic IP in use"),
             Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not"),
         ],
@@ -220,6 +237,7 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
         9,
         "rules of the nodes' security group",
         &[
+            Proof::Scenario("s09-no-room-for-the-rules-of-one-more"),
             Proof::Situation("the nodes' group is full"),
             Proof::Situation("the nodes' group is nearly full"),
             Proof::Situation("IPv6 rules fill the nodes' group"),
@@ -228,17 +246,24 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
     (
         10,
         "ways out of the rule quota, with this cluster's numbers",
-        &[Proof::Test("an_endpoint_group_warns_at_ninety_percent_and_pages_when_nothing_is_left")],
+        &[
+            Proof::Scenario("s10-rules-run-low-and-what-one-more-costs"),
+            Proof::Test("an_endpoint_group_warns_at_ninety_percent_and_pages_when_nothing_is_left"),
+        ],
     ),
     (
         11,
         "at most 1,024 back ends with Windows",
-        &[Proof::Test("windows_back_ends_are_counted_once_though_they_have_two_addresses_s11")],
+        &[
+            Proof::Scenario("s11-more-than-1024-back-ends-with-windows"),
+            Proof::Test("windows_back_ends_are_counted_once_though_they_have_two_addresses_s11"),
+        ],
     ),
     (
         12,
         "several load balancers of one Service",
         &[
+            Proof::Scenario("s12-two-load-balancers-after-a-migration"),
             Proof::Situation("a load balancer that is being replaced: the old one drains"),
             Proof::Test("an_in_tree_load_balancer_beside_the_controllers_is_a_duplicate_s12"),
         ],
@@ -246,12 +271,17 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
     (
         13,
         "type external with a target type, the legacy nlb-ip",
-        &[Proof::Test("every_row_of_2_2"), Proof::Test("a_service_that_nobody_owns_is_found_2_2_s13")],
+        &[
+            Proof::Scenario("s13-the-legacy-type-and-a-missing-target-type"),
+            Proof::Test("every_row_of_2_2"),
+            Proof::Test("a_service_that_nobody_owns_is_found_2_2_s13"),
+        ],
     ),
     (
         14,
         "IPv6 needs address targets and dualstack",
         &[
+            Proof::Scenario("s14-ipv6-without-dualstack-and-ip-targets"),
             Proof::Situation("a dual-stack Service with IPv6 targets"),
             Proof::Test("t30_an_ipv6_group_is_told_by_the_service_and_not_by_the_load_balancer"),
         ],
@@ -260,6 +290,7 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
         15,
         "never edit annotations after creation",
         &[
+            Proof::Scenario("s15-annotations-edited-after-creation"),
             Proof::Test("what_is_read_at_creation_only_is_edited_in_vain_1_4_t2"),
             Proof::Test("a_plain_edit_is_information_with_what_and_when"),
         ],
@@ -267,17 +298,30 @@ const SEEDS: [(u8, &str, &[Proof]); 18] = [
     (
         16,
         "Fargate: address targets in private subnets only",
-        &[Proof::Situation("pods on Fargate"), Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")],
+        &[
+            Proof::Scenario("s16-pods-on-fargate"),
+            Proof::Situation("pods on Fargate"),
+            Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not"),
+        ],
     ),
     (
         17,
         "all targets healthy and registered",
-        &[Proof::Scenario("missing-target"), Proof::Scenario("crashing-service"), Proof::Scenario("healthy-policy-local")],
+        &[
+            Proof::Scenario("s17-a-failing-and-a-missing-target"),
+            Proof::Scenario("missing-target"),
+            Proof::Scenario("crashing-service"),
+            Proof::Scenario("healthy-policy-local"),
+        ],
     ),
     (
         18,
         "Service, load balancer, listener and target group are joined by tags",
-        &[Proof::Test("each_tag_family_names_its_owner"), Proof::Test("t32_a_shared_host_name_makes_no_load_balancer_ones_own")],
+        &[
+            Proof::Scenario("s18-joined-by-tags-and-not-by-name"),
+            Proof::Test("each_tag_family_names_its_owner"),
+            Proof::Test("t32_a_shared_host_name_makes_no_load_balancer_ones_own"),
+        ],
     ),
 ];
 
@@ -286,9 +330,17 @@ fn every_row_of_the_user_guide_is_shown_somewhere() {
     let numbers: Vec<u8> = SEEDS.iter().map(|(number, _, _)| *number).collect();
     assert_eq!(numbers, (1..=18).collect::<Vec<u8>>());
     let proofs = Proofs::read();
+    let cases: Vec<String> = cases().iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
     let mut problems = Vec::new();
     for (number, what, covers) in SEEDS {
-        assert!(!covers.is_empty(), "S{number}");
+        // Each row has a folder of its own, which is called after it.
+        let prefix = format!("s{number:02}-");
+        let folders = cases.iter().filter(|name| name.starts_with(&prefix));
+        let named = |folder: &String| covers.iter().any(|it| matches!(it, Proof::Scenario(name) if name == folder));
+        let (named, others): (Vec<_>, Vec<_>) = folders.partition(|folder| named(folder));
+        if named.len() != 1 || !others.is_empty() {
+            problems.push(format!("S{number}, {what}: named folders {named:?}, others {others:?}"));
+        }
         problems.extend(covers.iter().filter_map(|it| proofs.problem(*it)).map(|it| format!("S{number}, {what}: {it}")));
     }
     assert!(problems.is_empty(), "{problems:#?}");

@@ -19,7 +19,8 @@ use eks_nlb_exporter::inventory::ids::{
     LoadBalancerId, NodeName, ObjectName, SecurityGroupId, SubnetId, TargetGroupId, ZoneName,
 };
 use eks_nlb_exporter::inventory::kube::{
-    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType, Version,
+    ConditionStatus, Endpoint, EndpointSlice, EventObject, Node, ReconcileFailure, ReconcileState, Service, ServiceType,
+    TrafficPolicy, Version,
 };
 use eks_nlb_exporter::inventory::part::{Failure, FailureCategory, Part};
 use eks_nlb_exporter::inventory::parts::{EventKey, List, Parts, source};
@@ -28,7 +29,6 @@ use eks_nlb_exporter::simulator::{self, SimulatorSettings, WorldKind};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::gather::{gather_simulated, judge_at, series, told};
-use crate::named_tests::{Proof, Proofs};
 
 const ANNOTATION: &str = "service.beta.kubernetes.io/aws-load-balancer-";
 
@@ -236,37 +236,6 @@ pub(crate) fn unhealthy(target: &mut Target) {
     set(target, TargetState::Unhealthy);
 }
 
-/// Codes that no fault of one moment can make, e.g. those that need a history, and the test in which each of them speaks.
-const SPEAKING_ELSEWHERE: &[(&str, Proof)] = &[
-    ("NLB204", Proof::Test("several_clusters_and_subnets_without_cluster_tags_are_found")),
-    ("NLB207", Proof::Test("internal_load_balancers_in_public_subnets_only_are_found")),
-    ("NLB503", Proof::Test("a_plain_edit_is_information_with_what_and_when")),
-    ("NLB504", Proof::Test("what_is_read_at_creation_only_is_edited_in_vain_1_4_t2")),
-    ("NLB505", Proof::Test("a_loss_is_told_for_a_day")),
-    ("NLB602", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB604", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB605", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB608", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB609", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB610", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB611", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB612", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB613", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB615", Proof::Test("two_services_with_one_name_are_both_told_and_a_third_party_is_not_heard_t32")),
-    ("NLB616", Proof::Test("windows_back_ends_are_counted_once_though_they_have_two_addresses_s11")),
-    ("NLB618", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB619", Proof::Test("each_rule_speaks_where_it_is_broken_and_is_silent_where_it_is_not")),
-    ("NLB703", Proof::Test("several_load_balancers_of_one_service_are_found_when_they_stay_t23")),
-    ("NLB705", Proof::Test("a_target_group_and_a_security_group_without_their_load_balancer_are_told_themselves")),
-    ("NLB706", Proof::Test("a_target_group_and_a_security_group_without_their_load_balancer_are_told_themselves")),
-    ("NLB707", Proof::Test("rules_of_in_tree_load_balancers_that_are_gone_are_found_4_3")),
-    ("NLB708", Proof::Test("a_group_that_a_replacement_left_is_information_once_all_has_settled_t18_t23")),
-    ("NLB712", Proof::Test("two_controllers_are_found_unless_they_never_meet")),
-    ("NLB713", Proof::Test("a_controller_without_an_available_replica_is_critical_where_it_is_needed")),
-    ("NLB714", Proof::Test("a_service_that_waits_for_long_without_a_reason_is_found")),
-    ("NLB906", Proof::Test("a_mute_that_cannot_be_followed_silences_nothing_and_is_told")),
-];
-
 type Case = (&'static str, fn(&mut Situation));
 
 /// What is broken, and the codes that tell it.
@@ -309,15 +278,8 @@ async fn what_is_broken_is_told_by_its_codes_and_nothing_else_is() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    let proofs = Proofs::read();
-    for (code, proof) in SPEAKING_ELSEWHERE {
-        assert!(catalogue::ALL.iter().any(|kind| kind.code == *code), "{code} is not in the catalogue");
-        assert!(!made.contains(code), "{code} speaks here: take it off the list");
-        assert_eq!(proofs.problem(*proof), None, "{code}");
-    }
-    made.extend(SPEAKING_ELSEWHERE.iter().map(|(code, _)| *code));
     let never: Vec<_> = catalogue::ALL.iter().filter(|kind| !made.contains(kind.code)).map(|kind| kind.code).collect();
-    assert!(never.is_empty(), "no fault here makes {never:?}, and SPEAKING_ELSEWHERE does not say which test does");
+    assert!(never.is_empty(), "no fault here makes {never:?}");
 }
 
 /// ClusterIP Services that own a load balancer are as good as others.

@@ -55,7 +55,19 @@ const CAUSES: &[(&str, &[&str])] = &[
     ("throttled", &["Throttling", "RequestLimitExceeded", "Rate exceeded", "TooManyRequests"]),
     (
         "access_denied",
-        &["AccessDenied", "UnauthorizedOperation", "is not authorized to perform", "NoCredentialProviders", "ExpiredToken"],
+        &[
+            "AccessDenied",
+            "UnauthorizedOperation",
+            "is not authorized to perform",
+            // The controller has no identity, or one that AWS does not accept.
+            "NoCredentialProviders",
+            "no EC2 IMDS role found",
+            "ExpiredToken",
+            "InvalidIdentityToken",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "AuthFailure",
+        ],
     ),
     ("subnet_full", &["Not enough IP space available", "InsufficientFreeAddressesInSubnet"]),
     (

@@ -32,6 +32,13 @@ pub(super) struct Difference {
     pub(super) seen_at: Option<Timestamp>,
 }
 
+impl Difference {
+    /// Whether AWS was looked at after this moment.
+    pub(super) fn is_after(&self, moment: Timestamp) -> bool {
+        self.seen_at.is_some_and(|at| at > moment)
+    }
+}
+
 pub(super) const NOT_FETCHED: &str = "AWS's side is not known yet";
 
 impl Comparison {

@@ -1,3 +1,4 @@
+mod everyday;
 mod pairs;
 
 use std::sync::Arc;

@@ -7,6 +7,8 @@ use super::super::security_groups::fixtures::*;
 use super::super::{catalogue, quotas, run as run_checks, security_groups};
 use super::{CHECK, CONSTRAINTS, Wall, first_walls};
 use crate::config::policy::LoadBalancerCost;
+use crate::controller::subnets::placement::{Request, place};
+use crate::controller::subnets::{Choice, Network, Routes, Rules};
 use crate::inventory::aws::*;
 use crate::inventory::ids::*;
 use crate::inventory::part::Part;
@@ -375,6 +377,45 @@ fn world_of((load_balancers, target_groups, inbound, addresses, limit): (u32, u3
     world
 }
 
+/// Puts load balancers into the subnets as the controller would, one after the other: how many get every zone of `current`,
+/// and how many get any.
+fn simulated(world: &World, rules: Rules, current: &[&str]) -> (f64, f64) {
+    let mut subnets = world.parts.subnets.get().unwrap().clone();
+    let mut in_all = None;
+    for placed in 0.. {
+        let routes = Routes::of(&world.parts.route_tables);
+        let locales = world.parts.availability_zones.get();
+        let network = Network { cluster_name: "demo", subnets: &subnets, routes: &routes, locales };
+        let request =
+            Request { scheme: Scheme::Internal, dualstack: false, named: None, existing: None, private_addresses: false };
+        let got = match place(&network, rules, &request).choice {
+            Choice::Subnets(got) => got,
+            Choice::Refused(_) => Vec::new(),
+            Choice::Unknown => panic!("all is known"),
+        };
+        // Whatever the controller thinks, AWS refuses all of it where one subnet has too few.
+        let refused = got.iter().any(|id| subnets[id].available_ip_addresses.unwrap() < 8);
+        let got = if refused { Vec::new() } else { got };
+        let has = |zone: &&str| got.iter().any(|id| subnets[id].zone.as_str().ends_with(*zone));
+        if !current.iter().all(|zone| has(zone)) {
+            in_all.get_or_insert(f64::from(placed));
+        }
+        if got.is_empty() {
+            return (in_all.unwrap(), f64::from(placed));
+        }
+        for id in got {
+            let subnet = Arc::make_mut(subnets.get_mut(&id).unwrap());
+            subnet.available_ip_addresses = subnet.available_ip_addresses.map(|left| left - 1);
+        }
+    }
+    unreachable!("addresses are finite")
+}
+
+/// A further subnet: its zone, its free addresses, whether it has the role tag, and its cluster tag.
+fn further() -> impl Strategy<Value = Vec<(usize, u64, bool, Option<bool>)>> {
+    prop::collection::vec((0usize..3, 0u64..30, prop::bool::weighted(0.8), prop::option::of(any::<bool>())), 0..5)
+}
+
 /// Whether nothing that is known before and after is more afterwards.
 fn never_more(before: &World, after: &World) -> Result<(), TestCaseError> {
     for constraint in CONSTRAINTS {
@@ -394,6 +435,45 @@ proptest! {
         let fewer = [0, 1, 2].map(|n| addresses[n].saturating_sub(more.3[n]));
         let after = (load_balancers + more.0, target_groups + more.1, inbound + more.2, fewer, limit);
         never_more(&world_of(numbers), &world_of(after))?;
+    }
+
+    #[test]
+    fn addresses_are_enough_for_as_many_as_can_be_placed_one_after_the_other(
+        addresses in prop::array::uniform3(0u64..40),
+        further in further(),
+        version in prop::sample::select(vec!["v2.2.4", "v2.4.7", "v2.13.4", "v3.5.0"]),
+        without_roles in prop::bool::weighted(0.2),
+    ) {
+        let mut world = World::healthy();
+        world.set_controller(version, &[]);
+        world.edit_service("web", |it| {
+            // Before 2.4.0 a class made nobody its owner.
+            it.load_balancer_class = None;
+            it.annotations = service("web", &[("type", "external"), ("nlb-target-type", "ip")]).annotations;
+        });
+        for (zone, addresses) in ZONES.iter().zip(addresses) {
+            free(&mut world, &format!("s-private-{zone}"), addresses);
+        }
+        for (n, (zone, addresses, has_role, cluster)) in further.into_iter().enumerate() {
+            let mut pairs = Vec::new();
+            pairs.extend(has_role.then_some(("kubernetes.io/role/internal-elb", "1")));
+            pairs.extend(cluster.map(|ours| {
+                (if ours { "kubernetes.io/cluster/demo" } else { "kubernetes.io/cluster/other" }, "shared")
+            }));
+            let more = subnet(&format!("s-more-{n}"), ZONES[zone], addresses, &pairs);
+            edit(&mut world.parts.subnets, |all| drop(all.insert(more.id.clone(), Arc::new(more))));
+        }
+        if without_roles {
+            edit(&mut world.parts.subnets, |all| {
+                let plain = |it: &mut Arc<Subnet>| Arc::make_mut(it).tags.retain(|key, _| !key.starts_with("kubernetes.io/role/"));
+                all.values_mut().for_each(plain);
+            });
+        }
+        let controllers = world.parts.controllers.get().unwrap();
+        let rules = Rules::of(controllers.values().next().unwrap());
+        let (current, any) = simulated(&world, rules, &ZONES);
+        prop_assert_eq!(internal(&world, CURRENT), Some(current), "{}", version);
+        prop_assert_eq!(internal(&world, ANY), Some(any), "{}", version);
     }
 
     #[test]

@@ -160,21 +160,11 @@ fn load_balancer(case: &mut Case<'_>) {
 /// `access-log-enabled: "false"` says nothing (T6).
 fn logs(case: &mut Case<'_>) {
     let enabled = case.read(name::ACCESS_LOG_ENABLED).map(parse_bool);
-    if enabled == Some(Some(false)) {
-        let actual = case.known.attributes.and_then(|attributes| attributes.get("access_logs.s3.enabled"));
-        match actual.map(|actual| &**actual) {
-            Some("true") => {
-                let message =
-                    format!("{} is false, which switches nothing off, and access logs are on.", name::ACCESS_LOG_ENABLED);
-                case.tell(Rule::InVain, name::ACCESS_LOG_ENABLED, message);
-            }
-            Some(_) => {}
-            None => {
-                let message =
-                    format!("{} is false, which says nothing: it would not switch access logs off.", name::ACCESS_LOG_ENABLED);
-                case.tell(Rule::Style, name::ACCESS_LOG_ENABLED, message);
-            }
-        }
+    // Off is what a load balancer begins with: it says something only where logs are on.
+    let actual = case.known.attributes.and_then(|attributes| attributes.get("access_logs.s3.enabled"));
+    if enabled == Some(Some(false)) && actual.is_some_and(|actual| &**actual == "true") {
+        let message = format!("{} is false, which switches nothing off, and access logs are on.", name::ACCESS_LOG_ENABLED);
+        case.tell(Rule::InVain, name::ACCESS_LOG_ENABLED, message);
     }
     if enabled.is_none() {
         for text in [name::ACCESS_LOG_BUCKET, name::ACCESS_LOG_PREFIX] {
@@ -187,7 +177,8 @@ fn logs(case: &mut Case<'_>) {
 }
 
 fn target_groups(case: &mut Case<'_>) {
-    if case.read(name::TARGET_NODE_LABELS).is_some() && case.target_type() == Some(TargetType::Ip) {
+    let labels = case.read(name::TARGET_NODE_LABELS).is_some_and(|labels| !labels.trim().is_empty());
+    if labels && case.target_type() == Some(TargetType::Ip) {
         let message = format!("{} has no effect: it selects nodes, and the targets are pods (ip).", name::TARGET_NODE_LABELS);
         case.tell(Rule::InVain, name::TARGET_NODE_LABELS, message);
     }

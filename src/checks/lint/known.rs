@@ -97,7 +97,8 @@ impl<'a> Facts<'a> {
             routes: Routes::of(&parts.route_tables),
             rules: settings.deployment().map_or(Rules::NEWEST, Rules::of),
             names: Names::of(named.into_values()),
-            vpc_cni: vpc_cni(snapshot),
+            // Which pods have addresses of the VPC is known by its subnets.
+            vpc_cni: vpc_cni(snapshot).filter(|runs| *runs || parts.subnets.complete().is_some()),
             special,
         }
     }

@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::grammar::{ANNOTATIONS, CLASSIC_ONLY, DEPRECATED, OF_PODS, Suffix, find};
 use super::problem::{Field, Problem, Rule, quoted};
-use super::spelling::nearest;
+use super::spelling::{distance, nearest};
 use crate::controller::annotations::{PREFIX, name};
 use crate::inventory::kube::Version;
 
@@ -73,6 +73,10 @@ fn unlisted(case: &mut Case<'_>, text: &str) {
         let message = format!("{} is read only with a listener at its end, as in {base}.TCP-80.", quoted(text));
         return case.tell(Rule::Misspelt, text, message);
     }
+    // Oracle's `oci-load-balancer-internal` is but three letters away.
+    if base.split_once('-').is_some_and(|(cloud, rest)| rest.starts_with("load") && !is_aws(cloud)) {
+        return;
+    }
     let known = || ANNOTATIONS.iter().map(|annotation| annotation.name).chain(CLASSIC_ONLY.iter().copied());
     let short = known().find(|name| name.strip_prefix(MARK) == Some(base));
     match short.or_else(|| nearest(base, known())).or_else(|| only_ending(base)) {
@@ -86,6 +90,11 @@ fn unlisted(case: &mut Case<'_>, text: &str) {
         }
         None => {}
     }
+}
+
+/// Whether what stands before `-load-balancer` is `aws`, or that with one slip.
+fn is_aws(cloud: &str) -> bool {
+    distance(&cloud.to_lowercase(), "aws", 1).is_some()
 }
 
 /// The one known name that ends with all of this but the mark: `target-type` of `nlb-target-type`.

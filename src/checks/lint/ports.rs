@@ -95,7 +95,9 @@ fn tls(case: &mut Case<'_>) {
     }
     if !certificates(case) {
         for text in [name::SSL_PORTS, name::SSL_POLICY, name::ALPN_POLICY, name::BACKEND_PROTOCOL] {
-            let asks = case.read(text).is_some_and(|value| text != name::BACKEND_PROTOCOL || value == "ssl");
+            // An empty one, as a chart writes it that has nothing to say, asks for nothing.
+            let said = case.read(text).filter(|value| !value.trim().is_empty());
+            let asks = said.is_some_and(|value| text != name::BACKEND_PROTOCOL || value == "ssl");
             if asks && !(text == name::ALPN_POLICY && case.read(text) == Some("None")) {
                 let message = format!("{text} has no effect: without {} no listener is TLS.", name::SSL_CERT);
                 case.tell(Rule::InVain, text, message);

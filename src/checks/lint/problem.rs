@@ -8,7 +8,7 @@ use crate::checks::catalogue::{
     LINT_NOT_READ_YET, LINT_OTHER_CNI, LINT_REFUSED, LINT_SHARED_PORT, LINT_STYLE, LINT_UNKNOWN, LINT_WINDOWS, OWNED_BY_NOBODY,
 };
 use crate::checks::model::{FindingKind, Severity};
-use crate::controller::annotations::PREFIX;
+use crate::controller::annotations::{PREFIX, name};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident = $kind:ident),+ $(,)?) => {
@@ -121,6 +121,27 @@ pub struct Problem {
     pub field: Field,
     /// One sentence. May hold untrusted text (annotation values), quoted and cut.
     pub message: String,
+}
+
+impl Problem {
+    /// Whether an event in which the controller refuses the Service is about this very problem. An event names one reason at a
+    /// time: the others follow in their own events.
+    pub(super) fn is_told_by(&self, cause: &str, message: &str) -> bool {
+        let named = || matches!(&self.field, Field::Annotation(key) if message.contains(&**key));
+        match self.rule {
+            Rule::Refused | Rule::Addresses | Rule::Ipv6 => match cause {
+                "invalid_annotation" => true,
+                "security_groups" => self.is_about(&[name::DISABLE_NLB_SG, name::MANAGE_BACKEND_RULES]),
+                "subnets" => self.is_about(&[name::SUBNETS]),
+                _ => named(),
+            },
+            _ => false,
+        }
+    }
+
+    fn is_about(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.field == Field::annotation(name))
+    }
 }
 
 /// Text of a user in a sentence: quoted, escaped, and cut where it is long.

@@ -13,7 +13,7 @@ pub(super) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) between two words, where they are at most so many.
-fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
+pub(super) fn distance(one: &str, other: &str, most: usize) -> Option<usize> {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     if one.len().abs_diff(other.len()) > most {
         return None;

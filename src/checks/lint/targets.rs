@@ -82,8 +82,13 @@ fn backends(case: &mut Case<'_>) {
         );
         case.tell(Rule::FargatePublic, name::SCHEME, message);
     }
-    // Pods whose addresses are of the VPC's subnets are reached, whatever gave them out.
-    if case.known.vpc_cni == Some(false) && target_type == Some(TargetType::Ip) && backends.in_vpc == 0 {
+    // Pods whose addresses are of the VPC's subnets are reached, whatever gave them out. Without any pod that is not known;
+    // whoever asks about a manifest is told what is usual.
+    let outside = match backends.pods {
+        0 => case.known.assume_defaults,
+        _ => backends.in_vpc == 0,
+    };
+    if case.known.vpc_cni == Some(false) && target_type == Some(TargetType::Ip) && outside {
         let message = "Its targets are pods (ip), and the cluster does not run the VPC CNI: other CNIs are balanced to by instance targets only.";
         case.tell(Rule::OtherCni, name::TARGET_TYPE, message);
     }

@@ -436,13 +436,6 @@ fn names_and_values() -> Vec<Row> {
             ip(&[("attributes", "deletion_protection.enabled=true")]),
         ),
         (
-            "T6",
-            Rule::Style,
-            "says nothing",
-            ip(&[("access-log-enabled", "false")]),
-            ip(&[("access-log-enabled", "false")]).attribute("access_logs.s3.enabled", "false"),
-        ),
-        (
             "T8",
             Rule::Style,
             "becomes part",
@@ -625,7 +618,7 @@ fn combinations() -> Vec<Row> {
             Rule::InVain,
             "access logs are on",
             ip(&[("access-log-enabled", "false")]).attribute("access_logs.s3.enabled", "true"),
-            ip(&[("access-log-enabled", "false")]).attribute("access_logs.s3.enabled", "false"),
+            ip(&[("access-log-enabled", "false")]),
         ),
         (
             "1.4",
@@ -740,7 +733,14 @@ fn combinations() -> Vec<Row> {
             ip(&[]).cni(false).backends(3, 0, 0, 0),
             ip(&[]).cni(false).backends(3, 0, 0, 3),
         ),
-        ("S6", Rule::OtherCni, "does not run the VPC CNI", ip(&[]).cni(false), instance(&[]).cni(false)),
+        ("S6", Rule::OtherCni, "does not run the VPC CNI", ip(&[]).cni(false).no_controller(true), ip(&[]).cni(false)),
+        (
+            "S6",
+            Rule::OtherCni,
+            "does not run the VPC CNI",
+            ip(&[]).cni(false).backends(1, 0, 0, 0),
+            instance(&[]).cni(false).backends(1, 0, 0, 0),
+        ),
         (
             "T22",
             Rule::SharedPort,
@@ -1008,14 +1008,92 @@ fn windows_back_ends_are_counted_once_though_they_have_two_addresses_s11() {
 #[test]
 fn auto_mode_nodes_have_the_vpc_cni_built_in_s6() {
     let world = |label: &[(&str, &str)], daemon_set: bool| {
-        let mut world = World::of(&service("shop/web").external("ip"));
+        let mut world = windows(1);
         world.parts.vpc_cni = crate::inventory::part::Part::fetched(daemon_set, crate::checks::testing::at(1));
         world.parts.nodes = fetched([("n".into(), node("n", label))]);
-        world.judge(&CHECK).codes()
+        world
     };
+    // Without pods, or without what tells where they are, nobody knows: another CNI may well give them addresses of the VPC.
+    let unknown: [fn(&mut World); 4] = [
+        |world| world.parts.subnets = Default::default(),
+        |world| world.parts.nodes = Default::default(),
+        |world| world.parts.endpoint_slices = Default::default(),
+        |world| world.parts.endpoint_slices = fetched([]),
+    ];
+    for change in unknown {
+        assert_eq!(world(&[], false).with(change).judge(&CHECK).codes(), [""; 0]);
+    }
+    let world = |label: &[(&str, &str)], daemon_set: bool| world(label, daemon_set).judge(&CHECK).codes();
     assert_eq!(world(&[], false), ["NLB613"]);
     assert_eq!(world(&[], true), [""; 0]);
     assert_eq!(world(&[("eks.amazonaws.com/compute-type", "auto")], false), [""; 0]);
+}
+
+/// Other clouds' annotations have the same prefix, and Oracle's are three letters away.
+#[test]
+fn annotations_of_other_clouds_are_left_alone_1_1() {
+    let others = [
+        "oci-load-balancer-internal",
+        "oci-load-balancer-ssl-ports",
+        "oci-load-balancer-subnet1",
+        "azure-load-balancer-internal",
+        "do-loadbalancer-name",
+        "brightbox-load-balancer-name",
+    ];
+    let given = others.into_iter().fold(ip(&[]), |given, other| given.key(&format!("{PREFIX}{other}"), "true"));
+    assert_eq!(given.lint(), []);
+    let slip = ip(&[]).key(&format!("{PREFIX}asw-load-balancer-scheme"), "internal").lint();
+    assert_eq!(slip.iter().map(|problem| problem.rule).collect::<Vec<_>>(), [Rule::Misspelt]);
+}
+
+/// What the controller does not look at it does not refuse.
+#[test]
+fn a_value_that_is_not_read_is_not_refused_1_4_1_6() {
+    let refused = |given: Given| given.lint().iter().any(|problem| problem.rule == Rule::Refused);
+    for (given, expected) in [
+        // Written for the in-tree provider, beside the scheme that wins.
+        (ip(&[INTERNAL, ("internal", "0.0.0.0/0")]), false),
+        (ip(&[("internal", "0.0.0.0/0")]), true),
+        (ip(&[("alpn-policy", "")]), false),
+        (ip(&[CERT, ("alpn-policy", "")]), true),
+        (ip(&[("manage-backend-security-group-rules", "")]).exists(|_| {}), false),
+        (ip(&[("manage-backend-security-group-rules", ""), ("security-groups", "sg-1")]), true),
+        (ip(&[("manage-backend-security-group-rules", "")]).exists(|lb| lb.security_groups.clear()), true),
+        (ip(&[("proxy-protocol", "*"), ("proxy-protocol-per-target-group", "http")]), false),
+        (ip(&[("proxy-protocol-per-target-group", "http")]), true),
+    ] {
+        let shown = format!("{:?}", given.service.annotations);
+        assert_eq!(refused(given), expected, "{shown}");
+    }
+}
+
+/// A refusal is told once: by the event while that stands, else here; it is counted here in any case.
+#[test]
+fn what_the_controller_refuses_is_told_by_its_event_while_that_stands() {
+    use crate::checks::drift;
+    use crate::checks::testing::FETCHED;
+    use crate::inventory::kube::EventObject;
+    let world = |event: Option<(&str, Option<i64>)>| {
+        let bad = service("shop/web").external("ip").annotate(name::CROSS_ZONE, "yes").annotate("aws-load-balancer-sheme", "x");
+        let world = World::of(&bad);
+        match event {
+            Some((message, success)) => {
+                world.event(EventObject::Service, "shop/web", ("FailedBuildModel", message, FETCHED - 60), success)
+            }
+            None => world,
+        }
+    };
+    let told = |world: &World| {
+        assert_eq!(world.judge(&CHECK).family("service_lint_problems"), ["shop,web 3"]);
+        [world.judge(&CHECK).codes(), world.judge(&drift::CHECK).codes()].concat()
+    };
+    let parse = "Failed build model due to failed to parse bool annotation, \
+                 service.beta.kubernetes.io/aws-load-balancer-cross-zone-load-balancing-enabled: yes";
+    assert_eq!(told(&world(None)), ["NLB601", "NLB604", "NLB606"]);
+    assert_eq!(told(&world(Some((parse, None)))), ["NLB601", "NLB606", "NLB510"]);
+    assert_eq!(told(&world(Some((parse, Some(FETCHED - 30))))), ["NLB601", "NLB604", "NLB606"]);
+    let full = "Failed deploy model due to TooManyTargetGroups";
+    assert_eq!(told(&world(Some((full, None)))), ["NLB601", "NLB604", "NLB606", "NLB512"], "that is another trouble");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) fn check(case: &mut Case<'_>) {
     let keys: Vec<(&str, &str)> = case.service.annotations.iter().map(|(key, value)| (&**key, &**value)).collect();
     for (text, value) in keys.iter().filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, *value))) {
         let Some((annotation, _)) = find(text) else { continue };
-        if case.settings.at_least(annotation.since) {
+        if case.settings.at_least(annotation.since) && !passed_over(case, text) {
             form(case, text, annotation.form, value);
         }
     }
@@ -31,6 +31,21 @@ pub(super) fn check(case: &mut Case<'_>) {
     tags(case);
     misread(case);
     ranges(case);
+}
+
+/// Whether the controller does not even look at an annotation here, so that no value of it is refused.
+fn passed_over(case: &Case<'_>, text: &str) -> bool {
+    match text {
+        name::INTERNAL => case.read(name::SCHEME).is_some(),
+        // Of listeners that end TLS only.
+        name::ALPN_POLICY => case.annotations.list(name::SSL_CERT).is_none_or(|list| list.is_empty()),
+        // With the managed group there is nothing to decide; a load balancer without any group has rules to decide on.
+        name::MANAGE_BACKEND_RULES => {
+            !case.has_custom_groups() && case.known.load_balancer.is_none_or(|lb| !lb.security_groups.is_empty())
+        }
+        name::PROXY_PROTOCOL_PER_GROUP => case.read(name::PROXY_PROTOCOL).is_some(),
+        _ => false,
+    }
 }
 
 fn refuse(case: &mut Case<'_>, text: &str, value: &str, wanted: &str) {

@@ -42,7 +42,13 @@ impl<'a> Owners<'a> {
         let parts = &snapshot.parts;
         let all_readable = |name: &str| parts.sources.get(name).is_none_or(|status| status.missing == 0);
         let services = parts.services.complete().zip(parts.services.fetched_at).filter(|_| all_readable(source::SERVICES));
-        let gateways = parts.gateways.complete().zip(parts.gateways.fetched_at).filter(|_| all_readable(source::GATEWAYS));
+        // A kind that is not served has no objects; whether it is gone for good or being installed anew, nobody can tell.
+        let gateways_served = !parts.sources.get(source::GATEWAYS).is_some_and(|status| status.absent);
+        let gateways = parts
+            .gateways
+            .complete()
+            .zip(parts.gateways.fetched_at)
+            .filter(|_| gateways_served && all_readable(source::GATEWAYS));
         let bindings_known = parts.target_group_bindings.complete().is_some() && all_readable(source::TARGET_GROUP_BINDINGS);
         (serves_this_cluster(parts) && bindings_known).then_some(())?;
         let (cluster, vpc) = (parts.scope.cluster_name.as_deref()?, parts.scope.vpc_id.as_ref()?);

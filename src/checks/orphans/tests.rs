@@ -152,6 +152,12 @@ fn a_gateways_load_balancer_is_judged_only_while_all_gateways_are_known() {
 
         let gone = unknown().with(|world| world.parts.gateways = fetched([]));
         assert_eq!(judge(&gone).codes(), ["NLB704"]);
+        let not_served = unknown().with(|world| {
+            world.parts.gateways = fetched([]);
+            let status = SourceStatus { absent: true, ..SourceStatus::default() };
+            Arc::make_mut(&mut world.parts.sources).insert(source::GATEWAYS.into(), status);
+        });
+        assert_eq!(judge(&not_served).codes(), [""; 0], "the kind is being installed anew, perhaps");
         let just_gone = gone.with(|world| world.parts.departed_gateways.record([ObjectName::new("shop", "gw")], at(FETCHED - 5)));
         assert_eq!(judge(&just_gone).codes(), [""; 0]);
         let there = unknown().with(|world| {

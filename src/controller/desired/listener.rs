@@ -53,7 +53,7 @@ pub const TLS: &str = "TLS";
 
 /// Whether a list of port names and numbers names a port.
 fn names(list: &[&str], port: &ServicePort) -> bool {
-    list.iter().any(|item| (!item.is_empty() && **item == *port.name) || item.parse() == Ok(port.port))
+    list.iter().any(|item| (!item.is_empty() && **item == *port.name) || **item == *port.port.to_string())
 }
 
 /// The listeners of a Service, one a port number, in the order of `spec.ports`.

@@ -66,6 +66,20 @@ fn a_group_on_a_load_balancer_that_is_neither_managed_nor_backend_is_custom_for_
 }
 
 #[test]
+fn the_group_that_auto_mode_shares_among_its_load_balancers_is_no_users() {
+    let mut world = World::healthy();
+    world.add_load_balancer("api", &[]);
+    world.add_group(group("sg-auto", &[("eks:eks-cluster-name", "demo")], Vec::new()));
+    world.add_group(group("sg-theirs", &[("eks:eks-cluster-name", "other")], Vec::new()));
+    for name in ["web", "api"] {
+        world.edit_load_balancer(name, |it| it.security_groups = ["sg-auto", "sg-theirs"].map(SecurityGroupId::from).into());
+    }
+    let of = |id: &str| roles(&world).into_iter().filter(|it| it.0 == id).map(|(_, role, _)| role).collect::<Vec<_>>();
+    assert_eq!(of("sg-auto"), ["backend"]);
+    assert_eq!(of("sg-theirs"), ["frontend_custom", "frontend_custom"]);
+}
+
+#[test]
 fn the_backend_group_can_be_named_by_a_flag() {
     let mut world = World::healthy();
     world.add_group(group("sg-named", &[], Vec::new()));

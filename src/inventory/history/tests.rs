@@ -132,6 +132,23 @@ fn who_is_older_than_the_first_look_is_adopted_and_not_edited() {
     assert_eq!(edited(&history), ["scheme: none → \"internal\" at 2000"]);
 }
 
+/// A restart right after the first look, before the load balancers were known, and an edit while nobody looked.
+#[test]
+fn an_edit_before_the_load_balancers_are_known_is_told_from_the_first_look_on() {
+    let world = World::of(&service("shop/web").external("ip").annotate(SCHEME, "internal"));
+    let mut without = world.parts.clone();
+    without.load_balancers.succeed(BTreeMap::new(), at(BORN));
+    let mut history = History::default();
+    history.observe(&without, at(BORN + 1_000));
+    let mut history = stored(&history);
+    let world = annotate(world, SCHEME, "internet-facing")
+        .change_service(|service| service.annotations_written_at = Some(at(BORN + 1_020)));
+    history.observe(&world.parts, at(BORN + 1_030));
+    // What was written later is the edit itself, and no evidence of an earlier one.
+    assert_eq!(record(&history).adopted, Some(Adoption { at: at(BORN + 1_000), annotations_written_at: None }));
+    assert_eq!(edited(&history), ["scheme: \"internal\" → \"internet-facing\" written 1020"]);
+}
+
 #[test]
 fn services_that_are_known_before_their_load_balancers_are_adopted_too() {
     let world = World::of(&service("shop/web").external("ip"));

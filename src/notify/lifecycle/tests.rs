@@ -91,6 +91,33 @@ fn a_rule_may_ask_to_keep_firing() {
 }
 
 #[test]
+fn an_end_is_announced_so_that_whoever_tells_the_same_alert_is_not_contradicted() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    let mut alerts = Lifecycle::default();
+    run(&mut alerts, waits, (0, 690), || holds(&["a"]));
+    let said = run(&mut alerts, waits, (690, 2400), || holds(&[]));
+    let end = 675 + 300;
+    let ends: Vec<_> = said.iter().map(|(second, notice)| (*second, notice.ends_at)).take(3).collect();
+    // At 720 four rounds end before the alert does, at 780 they would not; then it is quiet until the others are through.
+    assert_eq!(ends, [(720, at(720 + 240)), (780, at(end)), (end + 240, at(end))]);
+    assert!(said[2..].iter().all(|(_, notice)| notice.ends_at == at(end)) && said.last().unwrap().0 >= end + 840);
+    assert_eq!(alerts.count(), Count::default());
+}
+
+#[test]
+fn what_comes_back_or_cannot_be_judged_any_more_before_its_announced_end_goes_on() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    for again in [|| holds(&["a"]), || Judgement::Unknown] {
+        let mut alerts = Lifecycle::default();
+        run(&mut alerts, waits, (0, 690), || holds(&["a"]));
+        run(&mut alerts, waits, (690, 900), || holds(&[]));
+        let said = run(&mut alerts, waits, (900, 1200), again);
+        assert_eq!(said[0].0, 900, "before it ends at 975");
+        assert!(said.iter().all(|(second, notice)| notice.starts_at == at(600) && notice.ends_at == at(second + 240)));
+    }
+}
+
+#[test]
 fn blindness_neither_fires_nor_resolves_and_lapses_in_the_end() {
     let mut alerts = Lifecycle::default();
     run(&mut alerts, WAITS, (0, 300), || holds(&["fires"]));
@@ -124,6 +151,18 @@ fn a_restarted_daemon_goes_on_where_the_one_before_ended() {
 }
 
 #[test]
+fn what_the_first_pictures_of_a_restarted_daemon_do_not_show_yet_has_not_ended() {
+    let waits = Waits { keep_firing: Duration::from_secs(300), ..WAITS };
+    let mut before = Lifecycle::default();
+    let said = run(&mut before, waits, (0, 645), || holds(&["a"]));
+    let mut after = Lifecycle::default();
+    after.restore(RULE, said.last().unwrap().1.clone(), at(3600));
+    let unseen = run(&mut after, waits, (3600, 3660), || holds(&[]));
+    let seen = run(&mut after, waits, (3660, 3900), || holds(&["a"]));
+    assert!(unseen.iter().chain(&seen).all(|(second, notice)| notice.starts_at == at(600) && notice.ends_at > at(*second)));
+}
+
+#[test]
 fn a_rule_that_is_taken_away_ends_its_alerts() {
     let mut alerts = Lifecycle::default();
     run(&mut alerts, WAITS, (0, 615), || holds(&["a"]));
@@ -131,4 +170,36 @@ fn a_rule_that_is_taken_away_ends_its_alerts() {
     assert_eq!(alerts.count().firing, 1);
     alerts.keep_rules(|_| false, at(620));
     assert_eq!(alerts.due(PACE, at(620))[0].ends_at, at(620));
+}
+
+#[test]
+fn a_clock_that_is_set_back_neither_delays_nor_silences() {
+    let mut alerts = Lifecycle::default();
+    run(&mut alerts, WAITS, (7200, 7815), || holds(&["fires"]));
+    run(&mut alerts, WAITS, (7815, 7830), || holds(&["fires", "waits"]));
+    // An hour back.
+    let said = run(&mut alerts, WAITS, (4230, 4830), || holds(&["fires", "waits"]));
+    assert_eq!(said.iter().map(|(second, _)| *second).take(3).collect::<Vec<_>>(), [4230, 4290, 4350]);
+    assert!(said.iter().all(|(_, notice)| notice.starts_at < notice.ends_at && &*notice.labels["service"] == "fires"));
+    let said = run(&mut alerts, WAITS, (4830, 4845), || holds(&["fires", "waits"]));
+    assert!(said.iter().any(|(_, notice)| &*notice.labels["service"] == "waits"), "it waits no longer than it should");
+    let ended = run(&mut alerts, WAITS, (3000, 3100), || holds(&[]));
+    assert_eq!(ended.len(), 4, "both end, and are repeated: {ended:?}");
+    assert!(ended.iter().all(|(_, notice)| notice.ends_at == at(3000) && notice.starts_at <= notice.ends_at));
+}
+
+#[test]
+fn what_holds_fires_though_not_everything_is_seen_and_nothing_ends_by_it() {
+    let partly = |services: &[&str]| match holds(services) {
+        Judgement::Holds(instances) => Judgement::Partly(instances),
+        other => other,
+    };
+    let mut alerts = Lifecycle::default();
+    let said = run(&mut alerts, WAITS, (0, 645), || partly(&["a"]));
+    assert_eq!(said.first().map(|(second, _)| *second), Some(600));
+    run(&mut alerts, WAITS, (645, 660), || partly(&["b"]));
+    run(&mut alerts, WAITS, (660, 2400), || partly(&[]));
+    assert_eq!(alerts.count(), Count { pending: 0, firing: 1 }, "what waits begins anew, what fires goes on");
+    run(&mut alerts, WAITS, (2400, 2415), || holds(&[]));
+    assert_eq!(alerts.count().firing, 0);
 }

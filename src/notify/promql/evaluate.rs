@@ -70,7 +70,7 @@ fn value(expression: &Expression, series: &dyn Series) -> Result<Value, Evaluati
             Value::Vector(aggregate(*aggregator, grouping, vector(value(of, series)?, "an aggregation")?))
         }
         Expression::Relabel(relabelling) => {
-            Value::Vector(relabel(relabelling, vector(value(&relabelling.of, series)?, "label_replace")?))
+            Value::Vector(unambiguous(relabel(relabelling, vector(value(&relabelling.of, series)?, "label_replace")?))?)
         }
         Expression::Call { function, arguments } => call(*function, arguments, series)?,
     })
@@ -112,11 +112,11 @@ fn call(function: Function, arguments: &[Expression], series: &dyn Series) -> Re
         Function::Round => of_vector(&|value| (value + 0.5).floor()),
         Function::ClampMin => {
             let least = number(argument(1)?, "clamp_min")?;
-            of_vector(&|value| value.max(least))
+            of_vector(&|value| if value.is_nan() { value } else { value.max(least) })
         }
         Function::ClampMax => {
             let most = number(argument(1)?, "clamp_max")?;
-            of_vector(&|value| value.min(most))
+            of_vector(&|value| if value.is_nan() { value } else { value.min(most) })
         }
     }
 }
@@ -153,6 +153,15 @@ fn relabel(how: &Relabelling, mut vector: Vec<Element>) -> Vec<Element> {
         }
     }
     vector
+}
+
+/// Two elements with the same labels are an error, as they are for Prometheus: which of them is meant?
+fn unambiguous(vector: Vec<Element>) -> Result<Vec<Element>, EvaluationError> {
+    let mut seen = std::collections::BTreeSet::new();
+    match vector.iter().find(|element| !seen.insert(&element.labels)) {
+        Some(twice) => Err(EvaluationError::Ambiguous(format!("{:?}", twice.labels))),
+        None => Ok(vector),
+    }
 }
 
 impl Grouping {
@@ -283,6 +292,10 @@ fn vectors(
             }
         });
     }
+    if left.is_empty() || right.is_empty() {
+        // As Prometheus: with nothing to match, what is ambiguous does not matter.
+        return Ok(Vec::new());
+    }
     let many_on_the_right = matches!(matching.many, Some((Side::Right, _)));
     let (many, one) = if many_on_the_right { (right, left) } else { (left, right) };
     let mut by_key: BTreeMap<Labels, Element> = BTreeMap::new();
@@ -326,7 +339,7 @@ fn vectors(
         };
         result.push(Element { labels, value });
     }
-    Ok(result)
+    unambiguous(result)
 }
 
 #[cfg(test)]

@@ -170,6 +170,38 @@ pub struct Intervals {
     pub after_hold_down: Duration,
 }
 
+impl Intervals {
+    /// The intervals that a configuration can set, by name.
+    pub const NAMES: [&str; 9] = [
+        "load_balancers",
+        "tags",
+        "listeners",
+        "attributes",
+        "subnets",
+        "network_interfaces",
+        "quotas",
+        "unsteady_health",
+        "steady_health",
+    ];
+
+    /// Sets one of [`Self::NAMES`]; another name changes nothing.
+    pub fn set(&mut self, name: &str, interval: Duration) {
+        let of_name = match name {
+            "load_balancers" => &mut self.load_balancers,
+            "tags" => &mut self.tags,
+            "listeners" => &mut self.listeners,
+            "attributes" => &mut self.attributes,
+            "subnets" => &mut self.subnets,
+            "network_interfaces" => &mut self.network_interfaces,
+            "quotas" => &mut self.quotas,
+            "unsteady_health" => &mut self.unsteady_health,
+            "steady_health" => &mut self.steady_health,
+            _ => return,
+        };
+        *of_name = interval;
+    }
+}
+
 impl Default for Intervals {
     fn default() -> Self {
         let seconds = Duration::from_secs;

@@ -456,6 +456,96 @@ pub(super) const EVERYDAY: &[Case] = &[
         all(&mut it.parts.services).remove(&name("shop/web"));
         all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
     }),
+    ("a Service deleted minutes ago: its load balancer is gone and the finalizer is still there", |it| {
+        let (then, lb) = (it.ago(300), it.lb("shop/web"));
+        let groups = it.groups("shop/web");
+        it.service("shop/web", |service| (service.deleted_at, service.changed_at) = (Some(then), Some(then)));
+        all(&mut it.parts.load_balancers).remove(&lb);
+        for group in groups {
+            edit(&mut it.parts.target_groups, &group, |group| group.load_balancers.clear());
+            it.health(&group, |targets| targets.iter_mut().for_each(|target| set(target, TargetState::Unused)));
+        }
+    }),
+    ("a load balancer made seconds ago for a Service that was not seen yet", |it| {
+        let (then, lb) = (it.ago(20), it.lb("shop/web"));
+        edit(&mut it.parts.load_balancers, &lb, |lb| (lb.state, lb.created_at) = (LoadBalancerState::Provisioning, Some(then)));
+        all(&mut it.parts.services).remove(&name("shop/web"));
+        all(&mut it.parts.endpoint_slices).retain(|_, slice| slice.service != name("shop/web"));
+        all(&mut it.parts.target_group_bindings).retain(|_, binding| binding.service != name("shop/web"));
+    }),
+    ("another cluster of the VPC lost its Services", |it| {
+        // Whatever became of them is that cluster's business.
+        let lb = it.lb("shop/web");
+        let mut theirs = (*it.parts.load_balancers.get().unwrap()[&lb]).clone();
+        theirs.arn = theirs.arn.as_str().replace("k8s-shop-web", "k8s-shop-gone").as_str().into();
+        theirs.id = theirs.arn.load_balancer().unwrap();
+        theirs.state = LoadBalancerState::Failed;
+        let tags = [("elbv2.k8s.aws/cluster", "other"), ("service.k8s.aws/stack", "shop/gone")];
+        let tags = tags.map(|(key, value)| (key.into(), value.into()));
+        Arc::make_mut(&mut it.parts.tags).insert(theirs.arn.clone(), Part::fetched(tags.into(), it.now));
+        all(&mut it.parts.load_balancers).insert(theirs.id.clone(), Arc::new(theirs));
+    }),
+    ("a chart for every cloud, which leaves empty what it has no value for", |it| {
+        it.service("shop/web", |service| {
+            for (key, value) in [
+                ("oci-load-balancer-internal", "true"),
+                ("oci-load-balancer-ssl-ports", "443"),
+                ("azure-load-balancer-internal", "true"),
+                ("do-loadbalancer-name", "web"),
+                ("load-balancer-source-ranges", ""),
+            ] {
+                service.annotations.insert(format!("service.beta.kubernetes.io/{key}").into(), value.into());
+            }
+        });
+        for key in ["name", "attributes", "target-node-labels", "alpn-policy", "ssl-cert", "ssl-ports", "security-groups"] {
+            it.annotate("shop/web", key, "");
+        }
+        for key in ["additional-resource-tags", "target-group-attributes", "security-group-prefix-lists"] {
+            it.annotate("shop/web", key, "");
+        }
+    }),
+    ("ip targets with policy Local", |it| {
+        it.service("shop/web", |service| service.external_traffic_policy = TrafficPolicy::Local);
+    }),
+    ("a controller by its digest, without a label: its version is not known", |it| {
+        for controller in all(&mut it.parts.controllers).values_mut() {
+            let controller = Arc::make_mut(controller);
+            (controller.version, controller.image) = (None, "controller@sha256:0123".into());
+        }
+    }),
+    ("a CNI of another maker that gives pods addresses of the VPC, and a Service scaled to zero", |it| {
+        it.parts.vpc_cni = Part::fetched(false, it.now);
+        it.slices("shop/web", |slice| slice.endpoints.clear());
+        it.targets("shop/web", |target| set(target, TargetState::Draining));
+    }),
+    ("a name that the load balancer has", |it| {
+        let lb = it.lb("shop/web");
+        let given = Arc::clone(&it.parts.load_balancers.get().unwrap()[&lb].name);
+        it.annotate("shop/web", "name", &given);
+    }),
+    ("access logs in the attributes, and every attribute as AWS spells it", |it| {
+        let lb = it.lb("shop/web");
+        it.annotate("shop/web", "attributes", "access_logs.s3.enabled=true,access_logs.s3.bucket=logs,access_logs.s3.prefix=");
+        let part = Arc::make_mut(&mut it.parts.load_balancer_attributes).get_mut(&lb).unwrap();
+        let attributes = Arc::make_mut(part.value.as_mut().unwrap());
+        attributes.insert("access_logs.s3.enabled".into(), "true".into());
+        attributes.insert("access_logs.s3.bucket".into(), "logs".into());
+        attributes.insert("access_logs.s3.prefix".into(), "".into());
+    }),
+    ("security groups of the owner's own, by Name, one of which lies in another VPC", |it| {
+        let lb = it.lb("shop/web");
+        let frontend = it.frontend_group("shop/web");
+        let template = (*it.parts.security_groups.get().unwrap()[&frontend]).clone();
+        for (id, vpc) in [("sg-0000000000000000a", template.vpc_id.clone()), ("sg-0000000000000000b", "vpc-2".into())] {
+            let mut group = template.clone();
+            (group.id, group.vpc_id, group.name) = (id.into(), vpc, "web".into());
+            group.tags = [("Name".into(), "edge".into())].into();
+            all(&mut it.parts.security_groups).insert(group.id.clone(), Arc::new(group));
+        }
+        all(&mut it.parts.security_groups).remove(&frontend);
+        it.annotate("shop/web", "security-groups", "edge");
+        edit(&mut it.parts.load_balancers, &lb, |lb| lb.security_groups = ["sg-0000000000000000a".into()].into());
+    }),
     ("AWS's lists are incomplete", |it| {
         it.parts.load_balancers.fetched_at = None;
         it.parts.target_groups.fetched_at = None;

@@ -41,6 +41,20 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("3.2", "failed to list subnets by reachability: x", "subnets"),
     ("3.2", "failed to list subnets by names or IDs: x", "subnets"),
     ("3.2", "failed to list subnets by role tag: api error UnauthorizedOperation: You are not authorized", "access_denied"),
+    // A role that the controller cannot take is no trouble of the network, whatever else the text says.
+    (
+        "3.3",
+        "Failed build model due to operation error Elastic Load Balancing v2: DescribeLoadBalancers, get identity: get \
+         credentials: failed to refresh cached credentials, no EC2 IMDS role found, operation error ec2imds: GetMetadata, \
+         canceled, context deadline exceeded",
+        "access_denied",
+    ),
+    (
+        "3.3",
+        "Failed build model due to WebIdentityErr: failed to retrieve credentials caused by: InvalidIdentityToken: No \
+         OpenIDConnect provider found in your account",
+        "access_denied",
+    ),
     (
         "3.2",
         "Failed deploy model due to InvalidSubnet: Not enough IP space available in subnet-1. ELB requires at least 8 free IP \

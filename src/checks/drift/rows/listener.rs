@@ -11,12 +11,14 @@ use crate::controller::desired::listener::actions::{Destination, WantedForward, 
 use crate::controller::desired::{Wanted, same_attribute};
 use crate::inventory::aws::Listener;
 use crate::inventory::ids::{LoadBalancerId, TargetGroupId};
-use crate::inventory::kube::PortReference;
+use crate::inventory::kube::{PortReference, Version};
 
 use crate::checks::drift::case::{Case, Seen};
 use crate::checks::drift::comparison::{Comparison, Listed, NOT_FETCHED};
 
 use super::SPEC_PORTS;
+
+const ALPN_UNSURE: &str = "whether this version of the controller sets ALPN beside target groups without TLS is not known";
 
 /// A listener, for a message.
 fn of(port: u16, lb: &LoadBalancerId) -> impl Display {
@@ -135,12 +137,23 @@ pub(super) fn policy(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
 /// 1.6: nothing means `None`.
 pub(super) fn alpn(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
     let mut comparison = Comparison::default();
-    let wanted = desired::alpn_policy(case.service, case.settings)?;
+    let listeners = case.wanted_listeners()?;
+    // Without a listener that ends TLS the annotation is not looked at.
+    if !listeners.iter().any(WantedListener::tls) {
+        return Ok(comparison);
+    }
+    // Some version before 2.5.0 began to set it also where the target group does not speak TLS.
+    let since_then = case.settings.version().is_some_and(|version| version >= Version::new(2, 5, 0));
+    let sure = since_then || listeners.iter().all(|it| !it.tls() || it.group_protocol == TLS);
+    let wanted = match desired::alpn_policy(case.service, case.settings) {
+        Err(_) if !sure => return Ok(Comparison::unknown(ALPN_UNSURE)),
+        wanted => wanted?.doubtful((!sure).then_some(ALPN_UNSURE)),
+    };
     if wanted == Wanted::Free {
         return Ok(comparison);
     }
     let lb = &case.load_balancer.value.load_balancer.id;
-    for listener in ending_tls(case, case.wanted_listeners()?, &mut comparison) {
+    for listener in ending_tls(case, listeners, &mut comparison) {
         let actual = listener.value.alpn_policy.as_deref().filter(|text| !text.is_empty()).unwrap_or("None");
         let place = format_args!("AlpnPolicy of {}", of(listener.value.port, lb));
         comparison.field(place, wanted.clone(), &actual, listener.at);

@@ -16,7 +16,9 @@ use crate::checks::drift::comparison::{Comparison, Listed, NOT_FETCHED};
 /// 1.4: never compared by the controller after creation.
 pub(super) fn name(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
     let mut comparison = Comparison::default();
-    let Some(wanted) = Annotations(&case.service.annotations).text(name::NAME) else { return Ok(comparison) };
+    // An empty one, as a chart writes it that has no name to give, asks for none.
+    let wanted = Annotations(&case.service.annotations).text(name::NAME).filter(|wanted| !wanted.is_empty());
+    let Some(wanted) = wanted else { return Ok(comparison) };
     if wanted.len() > 32 {
         return Err(AnnotationError::value(name::NAME, wanted, "at most 32 characters"));
     }

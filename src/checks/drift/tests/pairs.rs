@@ -339,7 +339,7 @@ const PAIRS: &[Pair] = &[
     },
 ];
 
-fn dualstack(world: World) -> World {
+pub(super) fn dualstack(world: World) -> World {
     world.load_balancer(|lb| lb.ip_address_type = IpAddressType::Dualstack).rules(everybody_by_ipv6)
 }
 
@@ -347,7 +347,7 @@ fn everybody_by_ipv6(rules: &mut Vec<Rule>) {
     rules.push(from("::/0"));
 }
 
-fn from(source: &str) -> Rule {
+pub(super) fn from(source: &str) -> Rule {
     rule(Protocol::Tcp, 80, source)
 }
 
@@ -369,7 +369,7 @@ pub(super) fn internet_facing(world: World, allocations: &[&str]) -> World {
     addresses(world, allocations.iter().map(address).collect())
 }
 
-fn private(world: World, all: &[&str]) -> World {
+pub(super) fn private(world: World, all: &[&str]) -> World {
     let address =
         |text: &&str| LoadBalancerAddress { private_ipv4: Some(text.parse().unwrap()), ..LoadBalancerAddress::default() };
     addresses(world, all.iter().map(address).collect())
@@ -389,7 +389,7 @@ fn source_nat(world: World, prefixes: [&str; 3]) -> World {
     })
 }
 
-fn capacity(world: World, units: i32) -> World {
+pub(super) fn capacity(world: World, units: i32) -> World {
     world.with(|world| {
         let part = InventoryPart::fetched(CapacityReservation { capacity_units: units }, at(FETCHED));
         Arc::make_mut(&mut world.parts.capacity_reservations).insert("net/one/1".into(), part);
@@ -411,12 +411,12 @@ pub(super) fn tls(world: World, default: &'static str, others: &[&str]) -> World
     })
 }
 
-fn listener_arns(world: &World) -> Vec<Arn> {
+pub(super) fn listener_arns(world: &World) -> Vec<Arn> {
     let listeners = world.parts.listeners.get("net/one/1").unwrap().get().unwrap();
     listeners.iter().map(|listener| listener.arn.clone()).collect()
 }
 
-fn listener_attribute(world: World, key: &str, value: &str) -> World {
+pub(super) fn listener_attribute(world: World, key: &str, value: &str) -> World {
     world.with(|world| {
         let arns = listener_arns(world);
         let part = || InventoryPart::fetched([(key.into(), value.into())].into(), at(FETCHED));
@@ -425,7 +425,7 @@ fn listener_attribute(world: World, key: &str, value: &str) -> World {
 }
 
 /// Port 80 by TCP and UDP.
-fn both_protocols(world: World) -> World {
+pub(super) fn both_protocols(world: World) -> World {
     world
         .change_service(|service| {
             let mut udp = service.ports[0].clone();
@@ -435,7 +435,7 @@ fn both_protocols(world: World) -> World {
         .rules(|rules| rules.push(rule(Protocol::Udp, 80, "0.0.0.0/0")))
 }
 
-fn by_udp(world: World, protocol: &'static str) -> World {
+pub(super) fn by_udp(world: World, protocol: &'static str) -> World {
     world
         .change_service(|service| service.ports[0].protocol = Protocol::Udp)
         .rules(|rules| *rules = vec![rule(Protocol::Udp, 80, "0.0.0.0/0")])
@@ -459,13 +459,13 @@ pub(super) fn weighted(world: World, weights: [u32; 2]) -> World {
     })
 }
 
-fn labelled(world: World, labels: &[(&str, &str)]) -> World {
+pub(super) fn labelled(world: World, labels: &[(&str, &str)]) -> World {
     let match_labels: StringMap = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     let world = world.target_groups(|group| group.target_type = TargetType::Instance);
     bound(world, Some(LabelSelector { match_labels, match_expressions: vec![] }), false)
 }
 
-fn bound(world: World, node_selector: Option<LabelSelector>, multi_cluster: bool) -> World {
+pub(super) fn bound(world: World, node_selector: Option<LabelSelector>, multi_cluster: bool) -> World {
     world.with(|world| {
         let groups = world.parts.target_groups.get().unwrap();
         let target_group_arn = groups.values().next().map(|group| group.arn.clone());
@@ -490,7 +490,7 @@ fn bound(world: World, node_selector: Option<LabelSelector>, multi_cluster: bool
     })
 }
 
-fn http(world: World, path: &'static str, codes: &'static str) -> World {
+pub(super) fn http(world: World, path: &'static str, codes: &'static str) -> World {
     world.target_groups(move |group| {
         group.health_check.protocol = "HTTP".into();
         group.health_check.path = Some(path.into());

@@ -66,6 +66,7 @@ async fn gateways_their_classes_and_routes_come_and_go() {
         })
         .await;
     assert!(has_route(&parts, RouteKind::Udp, "one"), "routes of another kind stay");
+    assert!(parts.departed_gateways.lately(&a("edge"), crate::clock::now(), jiff::SignedDuration::from_mins(15)));
 }
 
 #[tokio::test]
@@ -77,7 +78,6 @@ async fn a_cluster_without_the_gateway_api_is_known_to_have_none_and_may_get_it_
     let world = World::start(api.clone(), quick()).await;
     let parts = world.until("all is complete", all_complete).await;
     assert!(parts.gateways.get().unwrap().is_empty() && parts.routes.get().unwrap().is_empty());
-    assert!(parts.departed_gateways.lately(&a("edge"), crate::clock::now(), jiff::SignedDuration::from_mins(15)));
     for name in [source::GATEWAYS, source::GATEWAY_CLASSES, source::ROUTES] {
         let status = &parts.sources[name];
         assert!(status.absent && status.failure.is_none() && status.last_success.is_some(), "{name}: {status:?}");
