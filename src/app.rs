@@ -1,18 +1,25 @@
 //! Who runs, and who hears whom? The composition: everything is known here, and nothing knows this.
 
+mod check;
 mod evaluator;
+mod pass;
+mod plan;
 mod policy;
 mod reload;
 mod rules;
 mod serve;
 #[cfg(feature = "simulator")]
 mod simulation;
+mod snapshot;
 
 use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::cli::{Cli, Command, MetricsFormat, ServeArgs};
+use clap::CommandFactory;
+
+use crate::cli::{Cli, ClusterArgs, Command, MetricsFormat, ServeArgs};
 use crate::config::{Config, ConfigError};
 use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
@@ -32,14 +39,25 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Demo(args)) => {
             telemetry::init(args.serve.log_level, args.serve.log_format);
             match settings(&args.serve) {
+                Ok(settings) if settings.recorded.is_some() => {
+                    complain(USAGE, &"demo has a world of its own; show a picture with `serve --snapshot FILE`")
+                }
                 Ok(settings) => block_on(simulation::demo(settings, args.simulator)),
-                Err(error) => complain(USAGE, &error),
+                Err(error) => complain(USAGE, &format_args!("{error:#}")),
             }
         }
         #[cfg(feature = "simulator")]
         Some(Command::Simulate(args)) => {
             telemetry::init(args.log_level, args.log_format);
             block_on(simulation::simulate(*args))
+        }
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Plan(args)) => plan::plan(&args),
+        Some(Command::Snapshot(args)) => snapshot::snapshot(&args),
+        Some(Command::Completions(args)) => {
+            let mut text = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut text);
+            say(&String::from_utf8_lossy(&text))
         }
         Some(Command::Metrics(args)) => say(&metrics_table(table_format(args.format))),
         Some(Command::Rules(args)) => match rules::text(&args) {
@@ -65,29 +83,37 @@ fn table_format(format: MetricsFormat) -> TableFormat {
 fn serve_from(args: &ServeArgs) -> ExitCode {
     telemetry::init(args.log_level, args.log_format);
     match settings(args) {
-        Err(error) => complain(USAGE, &error),
+        Err(error) => complain(USAGE, &format_args!("{error:#}")),
         Ok(_) if args.config_check => say("The configuration is good.\n"),
         Ok(settings) => block_on(async { serve::serve(settings, |_| (), serve::end_requested()).await }),
     }
 }
 
 /// The configuration file under the flags.
-fn settings(args: &ServeArgs) -> Result<Settings, ConfigError> {
-    let config = args.config_file.as_deref().map(Config::load).transpose()?.unwrap_or_default();
-    Ok(Settings::new(args, config))
+fn settings(args: &ServeArgs) -> anyhow::Result<Settings> {
+    let mut settings = Settings::new(args, config(&args.cluster)?);
+    settings.recorded = args.snapshot.as_deref().map(snapshot::read).transpose()?.map(Arc::new);
+    Ok(settings)
+}
+
+fn config(args: &ClusterArgs) -> Result<Config, ConfigError> {
+    Ok(args.config_file.as_deref().map(Config::load).transpose()?.unwrap_or_default())
 }
 
 fn block_on(task: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    run_to_end(task).map_or_else(|error| complain(exit_code(&error), &format_args!("{error:#}")), |()| ExitCode::SUCCESS)
+}
+
+fn run_to_end<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // The pictures are made on blocking threads; more workers than this only hold memory.
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 4);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+    runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let result = runtime.block_on(task);
         // What is still waiting for AWS has nothing to finish.
         runtime.shutdown_background();
         result
-    });
-    result.map_or_else(|error| complain(exit_code(&error), &format_args!("{error:#}")), |()| ExitCode::SUCCESS)
+    })
 }
 
 /// A flag's value that is of no use is a mistake of usage, wherever it comes to light.

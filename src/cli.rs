@@ -1,11 +1,17 @@
 //! What can be said on the command line? Flags are spelled as exporter users know them.
 
+mod once;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::Feature;
 use crate::telemetry::{LogFormat, LogLevel};
+use once::{CHECK_HELP, COMPLETIONS_HELP, PLAN_HELP, SNAPSHOT_HELP};
+pub use once::{
+    CheckArgs, CompletionsArgs, FailOn, PassArgs, PlanArgs, PlanFormat, ReportFormat, ScreenArgs, SnapshotArgs, VerdictArgs,
+};
 
 /// Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.
 #[derive(Debug, Parser)]
@@ -13,7 +19,8 @@ use crate::telemetry::{LogFormat, LogLevel};
     name = "eks-nlb-exporter",
     version = crate::version::LONG,
     args_conflicts_with_subcommands = true,
-    max_term_width = 110
+    max_term_width = 110,
+    after_help = HELP
 )]
 pub struct Cli {
     /// What to do; without a command the daemon runs.
@@ -33,6 +40,15 @@ pub enum Command {
     /// Run the daemon against a simulated AWS and Kubernetes in the same process; no credentials needed.
     #[cfg(feature = "simulator")]
     Demo(Box<DemoArgs>),
+    /// Ask AWS and Kubernetes once and print what is wrong; the exit code says whether anything is.
+    #[command(after_help = CHECK_HELP)]
+    Check(Box<CheckArgs>),
+    /// Say what would come of Service manifests: whether their load balancers would be made, where, at what cost.
+    #[command(after_help = PLAN_HELP)]
+    Plan(Box<PlanArgs>),
+    /// Ask AWS and Kubernetes once and write the picture to a file, which check and serve read back.
+    #[command(after_help = SNAPSHOT_HELP)]
+    Snapshot(Box<SnapshotArgs>),
     /// Run only the simulated AWS and Kubernetes endpoints, on loopback.
     #[cfg(feature = "simulator")]
     Simulate(Box<SimulateArgs>),
@@ -46,7 +62,17 @@ pub enum Command {
     IamPolicy(IamPolicyArgs),
     /// Print the Kubernetes permissions that the daemon needs.
     Rbac,
+    /// Print what makes a shell complete this program's commands and flags.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
 }
+
+const HELP: &str = "\
+Examples:
+  eks-nlb-exporter --cluster-name prod --aws.region eu-west-1   Run the daemon.
+  eks-nlb-exporter demo                                         Try it without an account or a cluster.
+  eks-nlb-exporter check --cluster-name prod                    What is wrong at this moment?
+  eks-nlb-exporter snapshot --redact --output prod.json.gz      A picture to send to somebody.";
 
 /// Flags of the daemon.
 #[derive(Debug, Clone, Args)]
@@ -71,28 +97,17 @@ pub struct ServeArgs {
     #[arg(long = "web.disable-exporter-metrics")]
     pub disable_exporter_metrics: bool,
 
-    /// Configuration file (YAML).
-    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
-    pub config_file: Option<PathBuf>,
     /// Read the configuration, say whether it is good, and exit.
     #[arg(long = "config.check")]
     pub config_check: bool,
 
-    /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
-    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME", hide_env_values = true)]
-    pub cluster_name: Option<String>,
-    /// AWS Region; else AWS_REGION, the profile, or instance metadata.
-    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
-    pub aws_region: Option<String>,
-    /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
-    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true, value_parser = url)]
-    pub aws_endpoint_url: Option<String>,
-    /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
-    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
-    pub aws_vpc_id: Option<String>,
-    /// Context of the kubeconfig; inside a cluster the service account is used.
-    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
-    pub kube_context: Option<String>,
+    /// Which cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Show the picture in this file, as `snapshot` writes it, and ask neither AWS nor Kubernetes; nobody is alerted.
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
 
     /// ConfigMap in the exporter's own namespace in which it keeps what it remembers of annotations, to notice edits over
     /// restarts; inside a cluster eks-nlb-exporter-state unless told, elsewhere none unless told; an empty name means none.
@@ -115,6 +130,29 @@ pub struct ServeArgs {
         hide_env_values = true
     )]
     pub log_format: LogFormat,
+}
+
+/// Which cluster, and how it is reached.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// Configuration file (YAML).
+    #[arg(long = "config.file", value_name = "FILE", env = "EKS_NLB_CONFIG_FILE", hide_env_values = true)]
+    pub config_file: Option<PathBuf>,
+    /// Name of the EKS cluster; else the AWS Load Balancer Controller's own --cluster-name.
+    #[arg(long = "cluster-name", value_name = "NAME", env = "EKS_NLB_CLUSTER_NAME", hide_env_values = true)]
+    pub cluster_name: Option<String>,
+    /// AWS Region; else AWS_REGION, the profile, or instance metadata.
+    #[arg(long = "aws.region", value_name = "REGION", env = "EKS_NLB_AWS_REGION", hide_env_values = true)]
+    pub aws_region: Option<String>,
+    /// Endpoint for all AWS services, e.g. of an emulator or a VPC endpoint.
+    #[arg(long = "aws.endpoint-url", value_name = "URL", env = "EKS_NLB_AWS_ENDPOINT_URL", hide_env_values = true, value_parser = url)]
+    pub aws_endpoint_url: Option<String>,
+    /// VPC of the cluster; else the controller's --aws-vpc-id, else the VPC of the cluster's load balancers.
+    #[arg(long = "aws.vpc-id", value_name = "VPC", env = "EKS_NLB_AWS_VPC_ID", hide_env_values = true)]
+    pub aws_vpc_id: Option<String>,
+    /// Context of the kubeconfig; inside a cluster the service account is used.
+    #[arg(long = "kube.context", value_name = "CONTEXT", env = "EKS_NLB_KUBE_CONTEXT", hide_env_values = true)]
+    pub kube_context: Option<String>,
 }
 
 /// A URL as it came, or nothing: an empty variable means that none is set.
@@ -271,7 +309,7 @@ mod tests {
         assert!(bare.command.is_none());
         assert_eq!(bare.serve.listen_addresses, [":1", ":2"]);
         let named = Cli::try_parse_from(["x", "serve", "--cluster-name", "demo"]).unwrap();
-        assert!(matches!(named.command, Some(Command::Serve(args)) if args.cluster_name.as_deref() == Some("demo")));
+        assert!(matches!(named.command, Some(Command::Serve(args)) if args.cluster.cluster_name.as_deref() == Some("demo")));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod expose;
 pub mod inventory;
 pub mod notify;
 pub mod permissions;
+pub mod report;
 pub mod rules;
 #[cfg(feature = "simulator")]
 pub mod simulator;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::checks::model::Outcome;
@@ -27,9 +28,28 @@ const TICK: Duration = Duration::from_secs(15);
 /// Before it is known what belongs to the cluster, only how the sources are doing can be told without guessing.
 static BEFORE_IDENTITY: &[&Check] = &[&checks::freshness::CHECK];
 
+/// Of which moment the pictures are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Moment {
+    /// Of now.
+    Now,
+    /// A recorded picture is always of the moment at which it was taken.
+    At(Timestamp),
+}
+
+impl Moment {
+    fn get(self) -> Timestamp {
+        match self {
+            Self::Now => clock::now(),
+            Self::At(moment) => moment,
+        }
+    }
+}
+
 /// Makes pictures for ever; `judged` hears of each.
 pub(super) async fn run(
     store: Store,
+    moment: Moment,
     mut policies: watch::Receiver<Arc<Policy>>,
     exposition: Arc<Exposition>,
     readiness: Arc<Readiness>,
@@ -42,7 +62,8 @@ pub(super) async fn run(
         let began = tokio::time::Instant::now();
         let parts = changes.borrow_and_update().clone();
         let policy = Arc::clone(&policies.borrow_and_update());
-        let Ok((outcome, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified)).await else {
+        let Ok((outcome, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified, moment.get())).await
+        else {
             // `judge` catches what a check does; the join has no way to fail but a defect, which the panic's own message names.
             tracing::error!("the picture could not be made; the one before stays");
             tokio::time::sleep(LEAST_PAUSE).await;
@@ -86,8 +107,7 @@ fn tell_failures(outcome: &Outcome, failing: &mut BTreeSet<&'static str>) {
 
 /// Judges what is known. `identified`: some picture before this one knew what belongs to the cluster. From then on a source that
 /// is lost, or a newcomer whose tags are still being asked for, takes away its own part of the picture and nobody else's.
-fn judge(parts: Parts, policy: &Policy, identified: bool) -> (Outcome, Pending) {
-    let now = clock::now();
+pub(super) fn judge(parts: Parts, policy: &Policy, identified: bool, now: Timestamp) -> (Outcome, Pending) {
     let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
     let pending = pending(&snapshot);
     let table = if identified || pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
@@ -151,21 +171,21 @@ mod tests {
 
     #[test]
     fn before_it_is_known_what_is_ours_only_the_sources_are_told_about() {
-        let (outcome, pending) = judge(Parts::default(), &Policy::default(), false);
+        let (outcome, pending) = judge(Parts::default(), &Policy::default(), false, clock::now());
         assert!(!pending.identity.is_empty());
         assert_eq!(checks_run(&outcome), BEFORE_IDENTITY.len());
-        let (outcome, pending) = judge(empty_cluster(), &Policy::default(), false);
+        let (outcome, pending) = judge(empty_cluster(), &Policy::default(), false, clock::now());
         assert!(pending.is_empty());
         assert_eq!(checks_run(&outcome), CHECKS.len());
     }
 
     #[test]
     fn a_new_load_balancer_without_tags_hides_nothing() {
-        let (whole, _) = judge(empty_cluster(), &Policy::default(), false);
+        let (whole, _) = judge(empty_cluster(), &Policy::default(), false, clock::now());
         let mut parts = empty_cluster();
         let new = newcomer();
         parts.load_balancers.succeed(BTreeMap::from([(new.id.clone(), Arc::new(new))]), clock::now());
-        let (outcome, pending) = judge(parts, &Policy::default(), true);
+        let (outcome, pending) = judge(parts, &Policy::default(), true, clock::now());
         assert_eq!(pending.identity, [source::TAGS]);
         assert_eq!(checks_run(&outcome), CHECKS.len());
         assert_eq!(counted(&outcome), counted(&whole));
@@ -180,7 +200,7 @@ mod tests {
         parts.services.fail(failure, clock::now());
         let lost = SourceStatus { last_attempt: Some(clock::now()), ..SourceStatus::default() };
         parts.sources = Arc::new(BTreeMap::from([(source::SERVICES.into(), lost)]));
-        let (outcome, pending) = judge(parts, &Policy::default(), true);
+        let (outcome, pending) = judge(parts, &Policy::default(), true, clock::now());
         assert_eq!(pending.identity, [source::SERVICES]);
         assert_eq!(checks_run(&outcome), CHECKS.len());
         let counted = counted(&outcome);

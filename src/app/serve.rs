@@ -9,9 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::evaluator;
+use super::evaluator::{self, Moment};
 use super::reload::Configuration;
-use crate::cli::ServeArgs;
+use crate::cli::{ClusterArgs, ServeArgs};
 use crate::config::Config;
 use crate::expose::exposition::{Exposition, ExpositionSettings};
 use crate::expose::own::OwnMetrics;
@@ -20,6 +20,7 @@ use crate::expose::routes::{Sources, WebState};
 use crate::expose::server::{WebSettings, bind};
 use crate::inventory::parts::Parts;
 use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
+use crate::report::snapshot::Recorded;
 use crate::rules::Rules;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
@@ -49,40 +50,47 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// Where and how to answer.
     pub web: WebSettings,
+    /// A picture to show instead of asking anybody.
+    pub recorded: Option<Arc<Recorded>>,
+}
+
+/// How the cluster is reached: the flags over the configuration file.
+pub(super) fn reach(args: &ClusterArgs, config: &Config) -> (AwsSettings, KubeSettings) {
+    let mut aws = AwsSettings {
+        region: first_given(&args.aws_region, &config.aws.region),
+        endpoint_url: first_given(&args.aws_endpoint_url, &config.aws.endpoint_url),
+        cluster_name: first_given(&args.cluster_name, &config.cluster_name),
+        vpc_id: first_given(&args.aws_vpc_id, &config.aws.vpc_id),
+        describe_cluster: config.aws.describe_cluster,
+        ..AwsSettings::default()
+    };
+    // A margin for the way of the answer: what is read in the same second as the hold-down ends does not count yet.
+    aws.intervals.after_hold_down = Duration::from_secs(config.policy.drift_hold_down_seconds.saturating_add(10));
+    for (service, rate) in &config.aws.requests_per_second {
+        aws.budgets.set_rate(service, *rate);
+    }
+    for (name, seconds) in &config.aws.refresh_seconds {
+        aws.intervals.set(name, Duration::from_secs(*seconds));
+    }
+    let kube = KubeSettings { context: first_given(&args.kube_context, &config.kubernetes.context), ..KubeSettings::default() };
+    (aws, kube)
 }
 
 impl Settings {
     /// The flags over the configuration file.
     pub fn new(args: &ServeArgs, config: Config) -> Self {
-        let mut aws = AwsSettings {
-            region: first_given(&args.aws_region, &config.aws.region),
-            endpoint_url: first_given(&args.aws_endpoint_url, &config.aws.endpoint_url),
-            cluster_name: first_given(&args.cluster_name, &config.cluster_name),
-            vpc_id: first_given(&args.aws_vpc_id, &config.aws.vpc_id),
-            describe_cluster: config.aws.describe_cluster,
-            ..AwsSettings::default()
-        };
-        // A margin for the way of the answer: what is read in the same second as the hold-down ends does not count yet.
-        aws.intervals.after_hold_down = Duration::from_secs(config.policy.drift_hold_down_seconds.saturating_add(10));
-        for (service, rate) in &config.aws.requests_per_second {
-            aws.budgets.set_rate(service, *rate);
-        }
-        for (name, seconds) in &config.aws.refresh_seconds {
-            aws.intervals.set(name, Duration::from_secs(*seconds));
-        }
+        let (aws, kube) = reach(&args.cluster, &config);
         Self {
             aws,
-            kube: KubeSettings {
-                context: first_given(&args.kube_context, &config.kubernetes.context),
-                ..KubeSettings::default()
-            },
+            kube,
             state: StateSettings {
                 config_map: args.state_config_map.clone(),
                 path: args.state_path.clone(),
                 ..StateSettings::default()
             },
             config,
-            config_file: args.config_file.clone(),
+            config_file: args.cluster.config_file.clone(),
+            recorded: None,
             web: WebSettings {
                 listen_addresses: args.listen_addresses.clone(),
                 telemetry_path: args.telemetry_path.clone(),
@@ -111,23 +119,36 @@ pub(super) async fn serve(
     let own = OwnMetrics::new();
     let exposition = Exposition::new(Arc::clone(&own), ExpositionSettings::from(&settings.web));
     let readiness = Arc::new(Readiness::pending(["first picture"]));
-    let store = Store::new(Parts::default());
+    let (parts, moment) = match &settings.recorded {
+        Some(recorded) => (recorded.parts.clone(), Moment::At(recorded.header.taken_at)),
+        None => (Parts::default(), Moment::Now),
+    };
+    let store = Store::new(parts);
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
     let judged = watch::Sender::new(None);
-    let notifier = notifier(&settings.config, &bound.local_addrs(), &own).await?;
+    // What a recorded picture shows is past: nobody is to be paged for it.
+    let notifier = match &settings.recorded {
+        Some(_) => None,
+        None => notifier(&settings.config, &bound.local_addrs(), &own).await?,
+    };
     let configuration = Configuration::new(settings.config, settings.config_file, own);
 
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
-    tasks.spawn(aws::run(settings.aws, store.clone(), Arc::clone(&observer)));
-    tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
     let (finish, finishing) = oneshot::channel();
-    let mut keeper = tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing));
+    let mut keeper = if let Some(recorded) = &settings.recorded {
+        tracing::info!(taken_at = %recorded.header.taken_at, "showing a recorded picture; neither AWS nor Kubernetes is asked");
+        tokio::spawn(async { _ = finishing.await })
+    } else {
+        tasks.spawn(aws::run(settings.aws, store.clone(), Arc::clone(&observer)));
+        tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
+        tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing))
+    };
     if let Some(notifier) = notifier {
         tasks.spawn(notifier.run(judged.subscribe()));
     }
     let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
-    tasks.spawn(evaluator::run(store.clone(), configuration.policies(), exposed, waiting, judged));
+    tasks.spawn(evaluator::run(store.clone(), moment, configuration.policies(), exposed, waiting, judged));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
 
     for address in bound.local_addrs() {
@@ -175,7 +196,7 @@ async fn notifier(config: &Config, addresses: &[SocketAddr], own: &Arc<OwnMetric
 }
 
 /// Watches the cluster, and looks for a way to it as long as there is none.
-async fn watch_kubernetes(settings: KubeSettings, store: Store, observer: Arc<dyn CallObserver>) {
+pub(super) async fn watch_kubernetes(settings: KubeSettings, store: Store, observer: Arc<dyn CallObserver>) {
     let mut said = String::new();
     loop {
         match kube::client(&settings).await {

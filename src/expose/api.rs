@@ -61,7 +61,8 @@ impl<'a> FindingsView<'a> {
 }
 
 impl<'a> FindingView<'a> {
-    fn of(finding: &'a Finding) -> Self {
+    /// That of a finding.
+    pub fn of(finding: &'a Finding) -> Self {
         let Finding { kind, subject, message, since } = finding;
         Self {
             code: kind.code,
@@ -76,7 +77,8 @@ impl<'a> FindingView<'a> {
 }
 
 impl SubjectView {
-    fn of(subject: &Subject) -> Self {
+    /// That of a subject.
+    pub fn of(subject: &Subject) -> Self {
         let (kind, name) = match subject {
             Subject::Service(name) => ("service", name.to_string()),
             Subject::Gateway(name) => ("gateway", name.to_string()),

@@ -91,7 +91,7 @@ impl fmt::Display for Failure {
 #[serde(bound(serialize = "T: Serialize", deserialize = "T: Deserialize<'de>"))]
 pub struct Part<T> {
     /// What was last known.
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(default = "none", deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub value: Option<Arc<T>>,
     /// When `value` was last complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +109,11 @@ pub struct Part<T> {
 
 fn none<T>() -> Option<Arc<T>> {
     None
+}
+
+/// A value that is written is known, also where it says that there is none: `null` is a value of `Part<Option<…>>`.
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<T>>, D::Error> {
+    T::deserialize(deserializer).map(|value| Some(Arc::new(value)))
 }
 
 impl<T> Default for Part<T> {
@@ -220,6 +225,15 @@ mod tests {
         part.incomplete(BTreeMap::from([(1, 'a')]), denied(), at(20));
         assert_eq!(part.get(), Some(&BTreeMap::from([(1, 'a')])));
         assert_eq!(part.complete(), None);
+    }
+
+    #[test]
+    fn what_is_known_to_be_none_is_read_back_as_known() {
+        let part = Part::fetched(None::<u8>, at(10));
+        let read: Part<Option<u8>> = serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap();
+        assert_eq!((read.complete(), read.up()), (Some(&None), Some(true)));
+        let read: Part<Option<u8>> = serde_json::from_str("{}").unwrap();
+        assert_eq!((read.get(), read.up()), (None, None));
     }
 
     #[test]

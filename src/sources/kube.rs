@@ -53,6 +53,7 @@ use crate::sources::intern::Interner;
 use crate::sources::store::Store;
 
 pub use self::client::{KubeError, client};
+pub use self::services::manifest;
 
 /// How the cluster is reached and watched.
 #[derive(Debug, Clone)]

@@ -397,7 +397,7 @@ fn simulated(world: &World, rules: Rules, current: &[&str]) -> (f64, f64) {
         let refused = got.iter().any(|id| subnets[id].available_ip_addresses.unwrap() < 8);
         let got = if refused { Vec::new() } else { got };
         let has = |zone: &&str| got.iter().any(|id| subnets[id].zone.as_str().ends_with(*zone));
-        if !current.iter().all(|zone| has(zone)) {
+        if !current.iter().all(has) {
             in_all.get_or_insert(f64::from(placed));
         }
         if got.is_empty() {

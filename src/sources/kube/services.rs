@@ -106,6 +106,15 @@ fn service(object: &api::Service, interner: &Interner) -> Result<Service, Undeco
     })
 }
 
+/// A Service as it is written in a manifest, before the API server has seen it: it is of this moment, and of `namespace` where
+/// it names none. What is wrong with it, in one sentence.
+pub fn manifest(object: serde_json::Value, namespace: &str, now: Timestamp) -> Result<Service, String> {
+    let mut object: api::Service = serde_json::from_value(object).map_err(|error| error.to_string())?;
+    object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+    object.metadata.creation_timestamp.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+    service(&object, &Interner::default()).map_err(|error| error.0.to_string())
+}
+
 fn service_port(object: &api::ServicePort, interner: &Interner) -> Result<ServicePort, Undecodable> {
     let number = port(object.port)?;
     // The API server writes the port where `targetPort` is left out or 0; one that came without says the same.

@@ -1,0 +1,281 @@
+//! Which Services stand in these manifests, and on which lines? YAML of several documents, Lists, and whatever else Helm prints.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::checks::lint::problem::Field;
+use crate::inventory::kube::Service;
+use crate::sources::kube::manifest;
+
+/// A Service as somebody wrote it.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file; `-` is standard input.
+    pub file: String,
+    /// The line that names the Service; 1 is the first.
+    pub line: usize,
+    /// What it says.
+    pub service: Service,
+    /// The lines of its annotations, by their full key.
+    annotations: BTreeMap<String, usize>,
+    /// The lines of its document, with their numbers, for fields of the spec.
+    spec: BTreeMap<String, usize>,
+}
+
+impl Manifest {
+    /// The line of a field: its own where it is written, else that of the Service's name.
+    pub fn line_of(&self, field: &Field) -> usize {
+        let found = match field {
+            Field::Annotation(key) => self.annotations.get(key),
+            Field::Spec(path) => self.spec.get(path.rsplit('.').next().unwrap_or(path)),
+        };
+        found.copied().unwrap_or(self.line)
+    }
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// It is not YAML.
+    #[error("{file}:{line}: this is no YAML: {why}")]
+    Yaml {
+        /// The file.
+        file: String,
+        /// Where the document begins.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+    /// A Service in it is none.
+    #[error("{file}:{line}: this Service cannot be read: {why}")]
+    Service {
+        /// The file.
+        file: String,
+        /// Where it stands.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+impl ManifestError {
+    /// The closed category.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Yaml { .. } => "yaml",
+            Self::Service { .. } => "service",
+        }
+    }
+}
+
+/// Reads the Services of one file; `namespace` is of those that name none.
+pub fn read(file: &str, text: &str, namespace: &str, now: Timestamp) -> Result<Vec<Manifest>, ManifestError> {
+    let mut found = Vec::new();
+    for (first, document) in documents(text) {
+        let tree: Option<Value> = serde_saphyr::from_str(&document).map_err(|error| {
+            let why = super::super::text::plain(error.to_string().lines().next().unwrap_or_default());
+            ManifestError::Yaml { file: file.to_owned(), line: first, why }
+        })?;
+        let mut objects = Vec::new();
+        flatten(tree.unwrap_or_default(), &mut objects);
+        let lines = Lines { first, document: &document };
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for object in objects {
+            let metadata = &object["metadata"];
+            let line = match metadata["name"].as_str() {
+                Some(name) => lines.of_value("name", name, count(&mut seen, &format!("name: {name}"))),
+                None => None,
+            };
+            let line = line.unwrap_or(first);
+            let mut annotations = BTreeMap::new();
+            for key in metadata["annotations"].as_object().into_iter().flatten().map(|(key, _)| key) {
+                // Of several objects with one annotation the n-th has the n-th line.
+                if let Some(line) = lines.of_key(key, count(&mut seen, key)) {
+                    annotations.insert(key.clone(), line);
+                }
+            }
+            let keys = object["spec"].as_object().into_iter().flatten();
+            let spec = keys.filter_map(|(key, _)| Some((key.clone(), lines.of_key_after(key, line)?))).collect();
+            if object["kind"] == "Service" && object["apiVersion"] == "v1" {
+                let service = manifest(object, namespace, now).map_err(|why| ManifestError::Service {
+                    file: file.to_owned(),
+                    line,
+                    why: super::super::text::plain(&why),
+                })?;
+                found.push(Manifest { file: file.to_owned(), line, service, annotations, spec });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// How often this was counted before.
+fn count(seen: &mut BTreeMap<String, usize>, what: &str) -> usize {
+    let times = seen.entry(what.to_owned()).or_default();
+    *times += 1;
+    *times - 1
+}
+
+/// The documents of a stream, each with the number of its first line.
+fn documents(text: &str) -> Vec<(usize, String)> {
+    let mut documents = vec![(1, String::new())];
+    for (line, number) in text.lines().zip(1..) {
+        let separates = line == "---" || line.starts_with("--- ") || line == "...";
+        if separates {
+            // What follows the dashes on their own line belongs to the next document.
+            let rest = line.strip_prefix("--- ").map(|rest| format!("    {rest}\n")).unwrap_or_else(|| "\n".to_owned());
+            documents.push((number, rest));
+        } else if let Some((_, document)) = documents.last_mut() {
+            document.push_str(line);
+            document.push('\n');
+        }
+    }
+    let has_content =
+        |document: &str| document.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    documents.retain(|(_, document)| has_content(document));
+    documents
+}
+
+/// The objects of a tree: a List's items, and a document that is a sequence.
+fn flatten(tree: Value, objects: &mut Vec<Value>) {
+    match tree {
+        Value::Array(items) => items.into_iter().for_each(|item| flatten(item, objects)),
+        Value::Object(mut fields) => {
+            let is_list = fields.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+            match fields.get_mut("items").filter(|_| is_list).map(Value::take) {
+                Some(items) => flatten(items, objects),
+                None => objects.push(Value::Object(fields)),
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The lines of one document.
+struct Lines<'a> {
+    first: usize,
+    document: &'a str,
+}
+
+impl Lines<'_> {
+    fn numbered(&self) -> impl Iterator<Item = (usize, &str)> {
+        (self.first..).zip(self.document.lines())
+    }
+
+    /// The line of the n-th time that this is a key.
+    fn of_key(&self, key: &str, nth: usize) -> Option<usize> {
+        self.numbered().filter(|(_, line)| value_of(line, key).is_some()).nth(nth).map(|(number, _)| number)
+    }
+
+    /// The same, from a line on.
+    fn of_key_after(&self, key: &str, line: usize) -> Option<usize> {
+        self.numbered().find(|(number, text)| *number >= line && value_of(text, key).is_some()).map(|(number, _)| number)
+    }
+
+    /// The line of the n-th time that this key has this value.
+    fn of_value(&self, key: &str, value: &str, nth: usize) -> Option<usize> {
+        let is = |text: &str| text.trim_matches(['"', '\'']) == value;
+        self.numbered().filter(|(_, line)| value_of(line, key).is_some_and(is)).nth(nth).map(|(number, _)| number)
+    }
+}
+
+/// What a line gives this key, if it is about it.
+fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let line = line.trim_start().trim_start_matches("- ").trim_start();
+    let rest = match line.strip_prefix(key) {
+        Some(rest) => rest,
+        None => {
+            let quote = line.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+            line[1..].strip_prefix(key)?.strip_prefix(quote)?
+        }
+    };
+    let value = rest.trim_start().strip_prefix(':')?;
+    let value = value.split(" #").next().unwrap_or_default();
+    Some(value.trim().trim_end_matches(','))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "\
+# Source: chart/templates/service.yaml
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    \"service.beta.kubernetes.io/aws-load-balancer-scheme\": intern
+spec:
+  type: LoadBalancer
+  ports: [{port: 80}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata:
+    name: a
+    namespace: shop
+    annotations:
+      service.beta.kubernetes.io/aws-load-balancer-type: external
+  spec:
+    ports:
+    - port: 80
+- apiVersion: v1
+  kind: Service
+  metadata:
+    name: b
+    annotations:
+      service.beta.kubernetes.io/aws-load-balancer-type: nlb
+  spec: {ports: [{port: 81}]}
+";
+
+    fn all(text: &str) -> Vec<Manifest> {
+        read("x.yaml", text, "default", Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn services_are_found_among_others_and_in_lists_with_their_lines() {
+        let found = all(TWO);
+        let names: Vec<_> = found.iter().map(|it| (it.service.name.to_string(), it.line)).collect();
+        assert_eq!(names, [("default/web".to_owned(), 5), ("shop/a".to_owned(), 23), ("default/b".to_owned(), 33)]);
+        let line = |index: usize, name: &str| found[index].line_of(&Field::annotation(name));
+        assert_eq!((line(0, "aws-load-balancer-type"), line(0, "aws-load-balancer-scheme")), (7, 8));
+        assert_eq!((line(1, "aws-load-balancer-type"), line(2, "aws-load-balancer-type")), (26, 35));
+        assert_eq!(line(1, "aws-load-balancer-scheme"), 23, "what is missing is missing from the Service");
+        assert_eq!((found[1].line_of(&Field::Spec("spec.ports")), found[0].line_of(&Field::Spec("spec.ports"))), (28, 11));
+    }
+
+    #[test]
+    fn json_and_nothing_are_read_too() {
+        let json = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}"#;
+        assert_eq!(all(json).len(), 1);
+        for nothing in ["", "---\n---\n", "# a comment\n", "kind: Ingress\n", "[]"] {
+            assert!(all(nothing).is_empty(), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_its_line() {
+        for (text, words) in [
+            ("a: [\n", "x.yaml:1: this is no YAML"),
+            ("a: 1\n---\nb: {\n", "x.yaml:2: this is no YAML"),
+            ("kind: Service\napiVersion: v1\nmetadata:\n  name: web\n", "x.yaml:4: this Service cannot be read: it has no spec"),
+            ("kind: Service\napiVersion: v1\nmetadata:\n  name: web\nspec: {ports: [{port: 70000}]}\n", "x.yaml:4"),
+        ] {
+            let error = read("x.yaml", text, "default", Timestamp::UNIX_EPOCH).unwrap_err();
+            assert!(error.to_string().starts_with(words), "{error}");
+            assert_eq!(error.to_string().lines().count(), 1);
+        }
+    }
+}
