@@ -378,7 +378,14 @@ pub(super) const FAULTS: &[Fault] = &[
     ("an annotation edited after creation, to what it was by default", &["NLB503"], |it| {
         edited(it, |it| it.annotate("shop/web", "healthcheck-interval", "10"));
     }),
-    ("an annotation edited in vain", &["NLB502", "NLB504"], |it| edited(it, |it| it.annotate("shop/web", "name", "web"))),
+    ("a name edited in vain: AWS differs, which says it all", &["NLB502", "NLB503"], |it| {
+        edited(it, |it| it.annotate("shop/web", "name", "web"));
+    }),
+    ("security groups given to a load balancer that was born without", &["NLB504", "NLB607"], |it| {
+        let lb = it.lb("shop/web");
+        edit(&mut it.parts.load_balancers, &lb, |lb| lb.security_groups.clear());
+        edited(it, |it| it.annotate("shop/web", "security-groups", "sg-0123"));
+    }),
     ("the memory of annotations was lost", &["NLB505"], |it| {
         it.parts.history = Part::fetched(History::anew(it.now, "The file is damaged"), it.now);
     }),
@@ -411,7 +418,12 @@ pub(super) const FAULTS: &[Fault] = &[
     }),
     ("ip targets without the VPC CNI", &["NLB613"], |it| {
         it.parts.vpc_cni = Part::fetched(false, it.now);
-        newcomer(it, "shop/new", &[], |_| {});
+        let service = newcomer(it, "shop/new", &[], |_| {});
+        let mut slice = (*it.snapshot().endpoint_slices[&name("shop/web")][0]).clone();
+        (slice.name, slice.service) = (name("shop/new-x"), name(service));
+        // Addresses of an overlay.
+        slice.endpoints.iter_mut().zip(1..).for_each(|(endpoint, last)| endpoint.address = IpAddr::from([100, 64, 0, last]));
+        all(&mut it.parts.endpoint_slices).insert(slice.name.clone(), Arc::new(slice));
     }),
     ("two Services of one name", &["NLB615"], |it| {
         newcomer(it, "shop/new", &[("name", "web")], |_| {});
