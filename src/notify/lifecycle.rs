@@ -174,17 +174,6 @@ impl Lifecycle {
         due.collect()
     }
 
-    /// Forgets every alert of rules that are not among these: a configuration that takes a rule away ends its alerts.
-    pub fn keep_rules(&mut self, is_kept: impl Fn(&str) -> bool, now: Timestamp) {
-        self.alerts.retain(|_, alert| {
-            if is_kept(&alert.rule) {
-                return true;
-            }
-            alert.resolve(now);
-            alert.fired_at.is_some()
-        });
-    }
-
     /// How many there are.
     pub fn count(&self) -> Count {
         let alive = || self.alerts.values().filter(|alert| alert.resolved_at.is_none());

@@ -163,16 +163,6 @@ fn what_the_first_pictures_of_a_restarted_daemon_do_not_show_yet_has_not_ended()
 }
 
 #[test]
-fn a_rule_that_is_taken_away_ends_its_alerts() {
-    let mut alerts = Lifecycle::default();
-    run(&mut alerts, WAITS, (0, 615), || holds(&["a"]));
-    alerts.keep_rules(|_| true, at(620));
-    assert_eq!(alerts.count().firing, 1);
-    alerts.keep_rules(|_| false, at(620));
-    assert_eq!(alerts.due(PACE, at(620))[0].ends_at, at(620));
-}
-
-#[test]
 fn a_clock_that_is_set_back_neither_delays_nor_silences() {
     let mut alerts = Lifecycle::default();
     run(&mut alerts, WAITS, (7200, 7815), || holds(&["fires"]));
