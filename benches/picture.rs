@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use eks_nlb_exporter::checks::Judged;
 use eks_nlb_exporter::checks::model::Outcome;
 use eks_nlb_exporter::config::policy::Policy;
 use eks_nlb_exporter::expose::exposition::{Exposition, ExpositionSettings};
@@ -175,10 +176,10 @@ fn measure(picture: &Snapshot) -> anyhow::Result<Vec<Cost>> {
         let start = cpu_time()?;
         let snapshot = Snapshot::join(parts, picture.taken_at, EXPIRY);
         let joined = cpu_time()?;
-        let outcome = judge(&snapshot);
-        drop(snapshot);
+        let outcome = Arc::new(judge(&snapshot));
+        let picture = Judged { snapshot: Arc::new(snapshot), outcome };
         let judged = cpu_time()?;
-        runtime.block_on(exposition.publish(Arc::new(outcome)))?;
+        runtime.block_on(exposition.publish(picture))?;
         let rendered = cpu_time()?;
         if run >= WARM_UP {
             costs.push(Cost { join: joined - start, judge: judged - joined, render: rendered - judged });
@@ -186,7 +187,7 @@ fn measure(picture: &Snapshot) -> anyhow::Result<Vec<Cost>> {
     }
     let shown = runtime.block_on(exposition.body(form))?;
     ensure!(shown.observed.len() > 100_000, "nothing was rendered");
-    let age = clock::now().duration_since(exposition.latest().context("no picture")?.evaluated_at);
+    let age = clock::now().duration_since(exposition.latest().context("no picture")?.outcome.evaluated_at);
     ensure!(age.as_secs() < 600, "the picture is {age:#} old");
     Ok(costs)
 }

@@ -22,6 +22,7 @@ pub(crate) mod testing;
 pub mod zones;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -55,6 +56,15 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// The moment of judgement.
     pub now: Timestamp,
+}
+
+/// A picture with what is said of it. Both are of the same moment: who tells of one may look things up in the other.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The picture.
+    pub snapshot: Arc<Snapshot>,
+    /// What the checks say of it.
+    pub outcome: Arc<Outcome>,
 }
 
 /// All checks, in the order their families are exposed.
@@ -103,7 +113,8 @@ pub fn run(
     mut stopwatch: impl FnMut() -> Duration,
 ) -> Outcome {
     let context = Context { snapshot, policy, now };
-    let mut outcome = Outcome { evaluated_at: now, families: Vec::new(), findings: Vec::new(), runs: Vec::new() };
+    let mut outcome =
+        Outcome { evaluated_at: now, families: Vec::new(), findings: Vec::new(), muted: Vec::new(), runs: Vec::new() };
     for check in checks {
         let start = stopwatch();
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -133,10 +144,11 @@ pub fn run(
             &b.subject,
         ))
     });
-    let muted = mute::take_out(&mut outcome.findings, &context);
+    let (muted, counts) = mute::take_out(&mut outcome.findings, &context);
+    outcome.muted = muted;
     let counted = count_findings(checks, &outcome);
     outcome.families.push(counted);
-    outcome.families.push(Family::new(&mute::FINDINGS_MUTED, muted));
+    outcome.families.push(Family::new(&mute::FINDINGS_MUTED, counts));
     outcome
 }
 

@@ -55,8 +55,8 @@ pub(super) fn pass(cluster: &ClusterArgs, pass: &PassArgs, config: &Config) -> a
 fn report(gathered: Gathered, config: &Config, ignores: Vec<Ignore>, today: Timestamp, args: &CheckArgs) -> ExitCode {
     let Gathered { parts, taken_at } = gathered;
     let scope = parts.scope.clone();
-    let (outcome, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
-    let verdict = Verdict::of(outcome, &parts, &pending, ignores, today);
+    let (judged, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
+    let verdict = Verdict::of(&judged.outcome, &parts, &pending, ignores, today);
     let fail_on = severity(args.verdict.fail_on);
     let text = match args.output {
         ReportFormat::Table => as_table(&verdict, &scope, screen(&args.screen)),

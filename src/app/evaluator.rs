@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::checks::model::Outcome;
-use crate::checks::{self, CHECKS, Check};
+use crate::checks::{self, CHECKS, Check, Judged};
 use crate::clock;
 use crate::config::policy::Policy;
 use crate::expose::exposition::Exposition;
@@ -46,14 +46,14 @@ impl Moment {
     }
 }
 
-/// Makes pictures for ever; `judged` hears of each.
+/// Makes pictures for ever; `outcomes` has what was said of the latest.
 pub(super) async fn run(
     store: Store,
     moment: Moment,
     mut policies: watch::Receiver<Arc<Policy>>,
     exposition: Arc<Exposition>,
     readiness: Arc<Readiness>,
-    judged: watch::Sender<Option<Arc<Outcome>>>,
+    outcomes: watch::Sender<Option<Arc<Outcome>>>,
 ) {
     let mut changes = store.subscribe();
     let (mut ready, mut identified) = (false, false);
@@ -62,18 +62,17 @@ pub(super) async fn run(
         let began = tokio::time::Instant::now();
         let parts = changes.borrow_and_update().clone();
         let policy = Arc::clone(&policies.borrow_and_update());
-        let Ok((outcome, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified, moment.get())).await
+        let Ok((judged, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified, moment.get())).await
         else {
             // `judge` catches what a check does; the join has no way to fail but a defect, which the panic's own message names.
             tracing::error!("the picture could not be made; the one before stays");
             tokio::time::sleep(LEAST_PAUSE).await;
             continue;
         };
-        tell_failures(&outcome, &mut failing);
+        tell_failures(&judged.outcome, &mut failing);
         identified |= pending.identity.is_empty();
-        let outcome = Arc::new(outcome);
-        judged.send_replace(Some(Arc::clone(&outcome)));
-        if let Err(error) = exposition.publish(outcome).await {
+        outcomes.send_replace(Some(Arc::clone(&judged.outcome)));
+        if let Err(error) = exposition.publish(judged).await {
             tracing::error!(%error, "the picture could not be rendered; the one before stays");
         }
         readiness.waits_for(pending.names());
@@ -107,13 +106,13 @@ fn tell_failures(outcome: &Outcome, failing: &mut BTreeSet<&'static str>) {
 
 /// Judges what is known. `identified`: some picture before this one knew what belongs to the cluster. From then on a source that
 /// is lost, or a newcomer whose tags are still being asked for, takes away its own part of the picture and nobody else's.
-pub(super) fn judge(parts: Parts, policy: &Policy, identified: bool, now: Timestamp) -> (Outcome, Pending) {
+pub(super) fn judge(parts: Parts, policy: &Policy, identified: bool, now: Timestamp) -> (Judged, Pending) {
     let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
     let pending = pending(&snapshot);
     let table = if identified || pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
     let started = Instant::now();
     let outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
-    (outcome, pending)
+    (Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome) }, pending)
 }
 
 #[cfg(test)]
@@ -171,12 +170,12 @@ mod tests {
 
     #[test]
     fn before_it_is_known_what_is_ours_only_the_sources_are_told_about() {
-        let (outcome, pending) = judge(Parts::default(), &Policy::default(), false, clock::now());
+        let (judged, pending) = judge(Parts::default(), &Policy::default(), false, clock::now());
         assert!(!pending.identity.is_empty());
-        assert_eq!(checks_run(&outcome), BEFORE_IDENTITY.len());
-        let (outcome, pending) = judge(empty_cluster(), &Policy::default(), false, clock::now());
+        assert_eq!(checks_run(&judged.outcome), BEFORE_IDENTITY.len());
+        let (judged, pending) = judge(empty_cluster(), &Policy::default(), false, clock::now());
         assert!(pending.is_empty());
-        assert_eq!(checks_run(&outcome), CHECKS.len());
+        assert_eq!(checks_run(&judged.outcome), CHECKS.len());
     }
 
     #[test]
@@ -185,10 +184,10 @@ mod tests {
         let mut parts = empty_cluster();
         let new = newcomer();
         parts.load_balancers.succeed(BTreeMap::from([(new.id.clone(), Arc::new(new))]), clock::now());
-        let (outcome, pending) = judge(parts, &Policy::default(), true, clock::now());
+        let (judged, pending) = judge(parts, &Policy::default(), true, clock::now());
         assert_eq!(pending.identity, [source::TAGS]);
-        assert_eq!(checks_run(&outcome), CHECKS.len());
-        assert_eq!(counted(&outcome), counted(&whole));
+        assert_eq!(checks_run(&judged.outcome), CHECKS.len());
+        assert_eq!(counted(&judged.outcome), counted(&whole.outcome));
     }
 
     #[test]
@@ -200,10 +199,10 @@ mod tests {
         parts.services.fail(failure, clock::now());
         let lost = SourceStatus { last_attempt: Some(clock::now()), ..SourceStatus::default() };
         parts.sources = Arc::new(BTreeMap::from([(source::SERVICES.into(), lost)]));
-        let (outcome, pending) = judge(parts, &Policy::default(), true, clock::now());
+        let (judged, pending) = judge(parts, &Policy::default(), true, clock::now());
         assert_eq!(pending.identity, [source::SERVICES]);
-        assert_eq!(checks_run(&outcome), CHECKS.len());
-        let counted = counted(&outcome);
+        assert_eq!(checks_run(&judged.outcome), CHECKS.len());
+        let counted = counted(&judged.outcome);
         let judged_by_services = checks::services::CHECK.findings.iter().any(|kind| counted.contains(&kind.code));
         assert!(!judged_by_services && counted.contains(&"NLB901") && counted.contains(&"NLB401"), "{counted:?}");
     }

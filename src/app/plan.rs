@@ -48,8 +48,8 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
     let gaps = if args.offline {
         Vec::new()
     } else {
-        let (outcome, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
-        Verdict::of(outcome, &parts, &pending, ignores.clone(), clock::now()).gaps
+        let (judged, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
+        Verdict::of(&judged.outcome, &parts, &pending, ignores.clone(), clock::now()).gaps
     };
     if let Some(version) = version {
         run_as(&mut parts, version, taken_at);

@@ -35,8 +35,8 @@ pub(super) fn snapshot(args: &SnapshotArgs) -> ExitCode {
     if let Err(error) = written {
         return complain(FAILED, &format_args!("{error:#}"));
     }
-    let (outcome, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
-    let verdict = Verdict::of(outcome, &parts, &pending, Vec::new(), clock::now());
+    let (judged, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
+    let verdict = Verdict::of(&judged.outcome, &parts, &pending, Vec::new(), clock::now());
     for note in verdict.notes() {
         // Nobody is left to tell when that fails.
         let _ = writeln!(std::io::stderr(), "{note}");

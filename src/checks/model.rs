@@ -373,6 +373,8 @@ pub struct Outcome {
     pub families: Vec<Family>,
     /// Findings, the worst first.
     pub findings: Vec<Finding>,
+    /// Findings that an annotation of their Service mutes, in the same order; not among `findings`.
+    pub muted: Vec<Finding>,
     /// How each check's run went.
     pub runs: Vec<CheckRun>,
 }

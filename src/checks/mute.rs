@@ -55,27 +55,29 @@ fn annotated<'a>(context: &Context<'a>) -> impl Iterator<Item = (&'a ObjectName,
     services.filter_map(move |(name, service)| Some((name, read(service.annotations.get(MUTE)?, now))))
 }
 
-/// Takes the findings that are muted out of `findings`, and gives their number by code and severity.
-pub(super) fn take_out(findings: &mut Vec<Finding>, context: &Context<'_>) -> Vec<Sample> {
+/// Takes the findings that are muted out of `findings`, and gives them, and their number by code and severity.
+pub(super) fn take_out(findings: &mut Vec<Finding>, context: &Context<'_>) -> (Vec<Finding>, Vec<Sample>) {
     let in_force: BTreeMap<&ObjectName, Vec<Muted>> = annotated(context).map(|(name, mutes)| (name, mutes.in_force)).collect();
-    let mut counts: BTreeMap<_, u32> = BTreeMap::new();
+    let mut taken = Vec::new();
     if in_force.values().any(|muted| !muted.is_empty()) {
-        findings.retain(|Finding { kind, subject, .. }| {
-            let muted = !std::ptr::eq(*kind, &MUTE_NOT_FOLLOWED)
+        let is_muted = |finding: &mut Finding| {
+            let Finding { kind, subject, .. } = finding;
+            !std::ptr::eq(*kind, &MUTE_NOT_FOLLOWED)
                 && service_of(subject, context.snapshot)
                     .and_then(|service| in_force.get(service))
-                    .is_some_and(|mutes| mutes.iter().any(|mute| mute.covers(kind)));
-            if muted {
-                *counts.entry((kind.code, kind.severity.as_str())).or_default() += 1;
-            }
-            !muted
-        });
+                    .is_some_and(|mutes| mutes.iter().any(|mute| mute.covers(kind)))
+        };
+        taken = findings.extract_if(.., is_muted).collect();
+    }
+    let mut counts: BTreeMap<_, u32> = BTreeMap::new();
+    for Finding { kind, .. } in &taken {
+        *counts.entry((kind.code, kind.severity.as_str())).or_default() += 1;
     }
     let sample = |((code, severity), count): ((&'static str, &'static str), u32)| Sample {
         labels: Box::new([code.into(), severity.into()]),
         value: count.into(),
     };
-    counts.into_iter().map(sample).collect()
+    (taken, counts.into_iter().map(sample).collect())
 }
 
 /// The Service that a finding is about.

@@ -203,6 +203,7 @@ mod tests {
                 message: "scheme is internal".to_owned(),
                 since: None,
             }],
+            muted: Vec::new(),
             runs: Vec::new(),
         };
         let json = serde_json::to_value(FindingsView::of(&outcome)).unwrap();

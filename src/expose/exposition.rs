@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use crate::checks::Judged;
 use crate::checks::model::Outcome;
 use crate::expose::gzip::{Head, Packer, Tail};
 use crate::expose::negotiate::{Encoding, Form, Format};
@@ -82,7 +83,7 @@ pub struct Exposition {
     /// How large each form came out last, which the next one will nearly be.
     sizes: [AtomicUsize; Form::ALL.len()],
     started: Instant,
-    next: Mutex<Option<Arc<Outcome>>>,
+    next: Mutex<Option<Judged>>,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -106,7 +107,7 @@ enum Packed {
 
 /// A picture and the forms that it has been rendered in.
 struct Picture {
-    outcome: Option<Arc<Outcome>>,
+    judged: Option<Judged>,
     forms: [OnceCell<Head>; Form::ALL.len()],
 }
 
@@ -125,7 +126,7 @@ impl Exposition {
             own,
             about_us,
             tails: Default::default(),
-            shown: RwLock::new(Arc::new(Picture { outcome: None, forms: empty })),
+            shown: RwLock::new(Arc::new(Picture { judged: None, forms: empty })),
             asked: Default::default(),
             sizes: Default::default(),
             started: Instant::now(),
@@ -138,14 +139,14 @@ impl Exposition {
     ///
     /// Scrapes see the one before until this one is whole. Of pictures published while one is being rendered only the newest is;
     /// each call returns when its picture or a newer one is shown.
-    pub async fn publish(self: &Arc<Self>, outcome: Arc<Outcome>) -> Result<(), ExpositionError> {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    pub async fn publish(self: &Arc<Self>, judged: Judged) -> Result<(), ExpositionError> {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(judged);
         // The turn goes with the work, so that a caller who gives up cannot let an older picture overtake a newer one.
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let Some(outcome) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let Some(judged) = self.next.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
         let this = Arc::clone(self);
         let work = spawn_blocking(move || {
-            let result = this.show(outcome);
+            let result = this.show(judged);
             drop(turn);
             result
         });
@@ -153,8 +154,8 @@ impl Exposition {
     }
 
     /// The picture that is shown, once there is one.
-    pub fn latest(&self) -> Option<Arc<Outcome>> {
-        self.picture().outcome.as_ref().map(Arc::clone)
+    pub fn latest(&self) -> Option<Judged> {
+        self.picture().judged.clone()
     }
 
     /// An answer in this form. Copies nothing of the observed part, and waits only where its form was not asked for recently.
@@ -183,14 +184,15 @@ impl Exposition {
         asked > 0 && self.milliseconds().saturating_sub(asked - 1) <= recently
     }
 
-    fn show(&self, outcome: Arc<Outcome>) -> fmt::Result {
+    fn show(&self, judged: Judged) -> fmt::Result {
+        let outcome = &judged.outcome;
         let start = std::time::Instant::now();
         let forms: [OnceCell<Head>; Form::ALL.len()] = Default::default();
         for format in [Format::Text, Format::OpenMetrics] {
             let [plain, packed] = [Encoding::Identity, Encoding::Gzip].map(|encoding| Form { format, encoding });
             let mut text = None;
             if self.was_asked_recently(plain) {
-                let head = self.render(plain, &outcome)?;
+                let head = self.render(plain, outcome)?;
                 text = Some(head.bytes.clone());
                 forms[plain.index()].set(head).expect("nobody else has this picture yet");
             }
@@ -200,13 +202,13 @@ impl Exposition {
                         packer.write_bytes(&text);
                         Ok(())
                     })?,
-                    None => self.render(packed, &outcome)?,
+                    None => self.render(packed, outcome)?,
                 };
                 forms[packed.index()].set(head).expect("nobody else has this picture yet");
             }
         }
         self.own.rendered(start.elapsed());
-        let picture = Arc::new(Picture { outcome: Some(outcome), forms });
+        let picture = Arc::new(Picture { judged: Some(judged), forms });
         // The old picture is dropped after the lock is free: it may be a hundred thousand samples.
         let old = std::mem::replace(&mut *self.shown.write().unwrap_or_else(PoisonError::into_inner), picture);
         drop(old);
@@ -218,9 +220,9 @@ impl Exposition {
         // A task of its own: a client that hangs up must not stop what others wait for.
         let work = tokio::spawn(async move {
             let cell = &picture.forms[form.index()];
-            let outcome = picture.outcome.as_ref().expect("the picture before the first has every form");
+            let judged = picture.judged.as_ref().expect("the picture before the first has every form");
             let rendered = cell.get_or_try_init(|| async {
-                let outcome = Arc::clone(outcome);
+                let outcome = Arc::clone(&judged.outcome);
                 let work = spawn_blocking(move || this.render(form, &outcome));
                 work.await.map_err(ExpositionError::Render)?.map_err(ExpositionError::Encode)
             });

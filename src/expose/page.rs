@@ -141,8 +141,13 @@ mod tests {
             message: "<img src=x> failed".to_owned(),
             since: None,
         };
-        let outcome =
-            Outcome { evaluated_at: Timestamp::UNIX_EPOCH, families: Vec::new(), findings: vec![finding], runs: Vec::new() };
+        let outcome = Outcome {
+            evaluated_at: Timestamp::UNIX_EPOCH,
+            families: Vec::new(),
+            findings: vec![finding],
+            muted: Vec::new(),
+            runs: Vec::new(),
+        };
         let page = render("/metrics", &State::Ready, Some(&outcome), &BTreeMap::new());
         assert!(page.contains("NLB510") && page.contains(crate::checks::catalogue::SERVICE_BLOCKED.action), "{page}");
         assert!(!page.contains("<img") && page.contains("&lt;img src=x&gt; failed"), "{page}");
@@ -166,6 +171,7 @@ mod tests {
             evaluated_at: Timestamp::from_millisecond(1_500).unwrap(),
             families: Vec::new(),
             findings: Vec::new(),
+            muted: Vec::new(),
             runs: Vec::new(),
         };
         let page = render("/metrics", &State::Ready, Some(&outcome), &BTreeMap::new());

@@ -208,6 +208,7 @@ mod tests {
             evaluated_at: Timestamp::from_millisecond(1_764_000_000_500).unwrap(),
             families: report.into_parts().0,
             findings: Vec::new(),
+            muted: Vec::new(),
             runs: vec![CheckRun { check: "zones", success: true, blind: false, duration: Duration::from_millis(250) }],
         })
     }
@@ -275,6 +276,7 @@ mod tests {
                 evaluated_at: Timestamp::UNIX_EPOCH,
                 families: vec![family],
                 findings: Vec::new(),
+                muted: Vec::new(),
                 runs: Vec::new(),
             });
             let name = format!("{PREFIX}{}", description.name);

@@ -226,14 +226,19 @@ async fn reload(FromState(app): App) -> Response {
 
 async fn status_page(FromState(app): App) -> Response {
     let web = &app.web;
-    let page = page::render(&app.telemetry_path, &web.readiness.state(), web.exposition.latest().as_deref(), &web.sources.read());
+    let page = page::render(
+        &app.telemetry_path,
+        &web.readiness.state(),
+        web.exposition.latest().as_ref().map(|judged| &*judged.outcome),
+        &web.sources.read(),
+    );
     let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
     ([(CONTENT_SECURITY_POLICY, policy)], axum::response::Html(page)).into_response()
 }
 
 async fn findings(FromState(app): App) -> Response {
     match app.web.exposition.latest() {
-        Some(outcome) => Json(api::FindingsView::of(&outcome)).into_response(),
+        Some(judged) => Json(api::FindingsView::of(&judged.outcome)).into_response(),
         None => (StatusCode::SERVICE_UNAVAILABLE, Json(api::Problem { error: "there is no picture yet" })).into_response(),
     }
 }

@@ -158,8 +158,9 @@ mod tests {
             since: None,
         };
         let findings = vec![finding(&DARK_ZONE, "Zone a|b is dark.\u{1b}[2J"), finding(&LINT_STYLE, "It says \"TRUE\".")];
-        let outcome = Outcome { evaluated_at: Timestamp::UNIX_EPOCH, families: Vec::new(), findings, runs: Vec::new() };
-        Verdict::of(outcome, &Parts::default(), &Pending::default(), Vec::new(), Timestamp::UNIX_EPOCH)
+        let outcome =
+            Outcome { evaluated_at: Timestamp::UNIX_EPOCH, families: Vec::new(), findings, muted: Vec::new(), runs: Vec::new() };
+        Verdict::of(&outcome, &Parts::default(), &Pending::default(), Vec::new(), Timestamp::UNIX_EPOCH)
     }
 
     fn scope() -> Scope {

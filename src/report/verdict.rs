@@ -48,11 +48,11 @@ pub struct Verdict {
 impl Verdict {
     /// Puts it together. `today` is the moment that expiry dates are compared with, which for a recorded picture is another one
     /// than that of the judgement.
-    pub fn of(outcome: Outcome, parts: &Parts, pending: &Pending, ignores: Vec<Ignore>, today: Timestamp) -> Self {
+    pub fn of(outcome: &Outcome, parts: &Parts, pending: &Pending, ignores: Vec<Ignore>, today: Timestamp) -> Self {
         let (expired, in_force): (Vec<_>, Vec<_>) = ignores.into_iter().partition(|ignore| ignore.has_expired(today));
-        let gaps = gaps(&outcome, parts, pending, &in_force);
+        let gaps = gaps(outcome, parts, pending, &in_force);
         let mut ignored: Vec<(Ignore, usize)> = in_force.into_iter().map(|ignore| (ignore, 0)).collect();
-        let mut findings = outcome.findings;
+        let mut findings = outcome.findings.clone();
         findings.retain(|finding| {
             let by = ignored.iter_mut().find(|(ignore, _)| ignore.covers(finding.kind, &finding.subject));
             by.map(|(_, count)| *count += 1).is_none()
@@ -149,7 +149,7 @@ mod tests {
         let subject = || Subject::Service(ObjectName::new("shop", "web"));
         let findings =
             kinds.iter().map(|kind| Finding { kind, subject: subject(), message: String::new(), since: None }).collect();
-        Outcome { evaluated_at: NOW, families: Vec::new(), findings, runs: Vec::new() }
+        Outcome { evaluated_at: NOW, families: Vec::new(), findings, muted: Vec::new(), runs: Vec::new() }
     }
 
     fn parts(failure: Option<FailureCategory>) -> Parts {
@@ -161,7 +161,7 @@ mod tests {
 
     fn verdict(kinds: &[&'static FindingKind], parts: &Parts, ignores: &[&str]) -> Verdict {
         let ignores = ignores.iter().map(|text| text.parse().unwrap()).collect();
-        Verdict::of(outcome(kinds), parts, &Pending::default(), ignores, NOW)
+        Verdict::of(&outcome(kinds), parts, &Pending::default(), ignores, NOW)
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
             Parts { sources: Arc::new(BTreeMap::from([(source::TAGS.into(), SourceStatus::default())])), ..Parts::default() };
         assert_eq!(verdict(&[], &never, &[]).exit_code(Severity::Info), BLIND);
         let pending = Pending { identity: vec!["cluster_name".into()], health: Vec::new() };
-        let unnamed = Verdict::of(outcome(&[]), &parts(None), &pending, Vec::new(), NOW);
+        let unnamed = Verdict::of(&outcome(&[]), &parts(None), &pending, Vec::new(), NOW);
         assert_eq!(unnamed.exit_code(Severity::Info), BLIND);
     }
 
@@ -201,7 +201,7 @@ mod tests {
         let ignores =
             super::super::ignore::read("- {code: NLB103, reason: moving, until: 1969-12-31}\n- {code: NLB206, reason: small}")
                 .unwrap();
-        let verdict = Verdict::of(outcome(&[&DARK_ZONE]), &parts(None), &Pending::default(), ignores, NOW);
+        let verdict = Verdict::of(&outcome(&[&DARK_ZONE]), &parts(None), &Pending::default(), ignores, NOW);
         assert_eq!(verdict.exit_code(Severity::Warning), FOUND);
         let notes = verdict.notes();
         assert!(notes[0].contains("NLB103 (moving) ran out on 1969-12-31"), "{notes:?}");

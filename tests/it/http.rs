@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use eks_nlb_exporter::checks::Judged;
 use eks_nlb_exporter::checks::model::{CheckRun, FamilyDescription, FamilyKind, Outcome, Report};
 use eks_nlb_exporter::checks::{catalogue, model};
 use eks_nlb_exporter::expose::exposition::{Exposition, ExpositionSettings};
@@ -17,7 +18,8 @@ use eks_nlb_exporter::expose::own::OwnMetrics;
 use eks_nlb_exporter::expose::readiness::Readiness;
 use eks_nlb_exporter::expose::server::{Reload, Sources, WebError, WebSettings, WebState, bind};
 use eks_nlb_exporter::inventory::part::FailureCategory;
-use eks_nlb_exporter::inventory::parts::SourceStatus;
+use eks_nlb_exporter::inventory::parts::{Parts, SourceStatus};
+use eks_nlb_exporter::inventory::snapshot::{Expiry, Snapshot};
 use eks_nlb_exporter::sources::CallObserver as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -59,6 +61,7 @@ fn picture(number: u32, places: usize, padding: usize) -> Arc<Outcome> {
         evaluated_at: Timestamp::from_second(1_764_000_000).unwrap(),
         families,
         findings,
+        muted: Vec::new(),
         runs: vec![CheckRun { check: "zones", success: true, blind: false, duration: Duration::from_millis(5) }],
     })
 }
@@ -99,7 +102,8 @@ impl Served {
     }
 
     async fn publish(&self, outcome: Arc<Outcome>) {
-        self.state.exposition.publish(outcome).await.unwrap();
+        let nothing = Snapshot::join(Parts::default(), outcome.evaluated_at, Expiry { max_staleness: Duration::ZERO });
+        self.state.exposition.publish(Judged { snapshot: Arc::new(nothing), outcome }).await.unwrap();
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::checks::model::{FamilyDescription, FamilyKind, Report};
+use crate::inventory::parts::Parts;
+use crate::inventory::snapshot::{Expiry, Snapshot};
 use crate::sources::CallObserver as _;
 
 static NUMBER: FamilyDescription =
@@ -11,17 +13,20 @@ static NUMBER: FamilyDescription =
 
 const TEXT: Form = Form { format: Format::Text, encoding: Encoding::Identity };
 
-fn outcome(number: u32) -> Arc<Outcome> {
+fn outcome(number: u32) -> Judged {
     let mut report = Report::default();
     for place in 0..200 {
         report.family(&NUMBER).sample([format!("{place:03}").into()], f64::from(number));
     }
-    Arc::new(Outcome {
+    let outcome = Outcome {
         evaluated_at: Timestamp::UNIX_EPOCH,
         families: report.into_parts().0,
         findings: Vec::new(),
+        muted: Vec::new(),
         runs: Vec::new(),
-    })
+    };
+    let snapshot = Snapshot::join(Parts::default(), Timestamp::UNIX_EPOCH, Expiry { max_staleness: Duration::ZERO });
+    Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome) }
 }
 
 fn exposition() -> Arc<Exposition> {
