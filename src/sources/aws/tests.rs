@@ -289,6 +289,29 @@ async fn a_recorded_world_comes_in_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_see_requests_still_sees_the_limits() {
+    let fake = Fake::start(|call| match call.action.as_str() {
+        "ListRequestedServiceQuotaChangeHistory" => {
+            Some((400, r#"{"__type":"AccessDeniedException","Message":"not authorized"}"#.to_owned()))
+        }
+        _ => recorded(call),
+    })
+    .await;
+    let store = store();
+    let running = run(&fake, fake.settings(), &store);
+    let parts = until(&store, "a refusal, and the limits", |parts| {
+        parts.quota_requests.failure.is_some() && succeeded(parts, source::SERVICE_QUOTAS)
+    })
+    .await;
+    running.abort();
+    assert!(parts.quota_requests.get().is_none_or(|requests| requests.is_empty()) && parts.quota_requests.complete().is_none());
+    let failure = parts.sources[source::QUOTA_REQUESTS].failure.as_ref().unwrap();
+    assert_eq!(failure.category, FailureCategory::Denied);
+    assert_eq!(parts.quotas.complete().unwrap()["rules_per_security_group"].value, 120.0);
+    assert!(parts.quotas.failure.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_round_of_health_comes_before_settings_and_costs_the_least_possible() {
     let fake = Fake::start(recorded).await;
     let store = store();
