@@ -1,6 +1,5 @@
 //! Stage 4, tell on request: /metrics, the status page, the API. Borrows the latest picture and asks nobody anything.
 
-pub mod api;
 mod connection;
 pub mod exposition;
 pub mod findings;
@@ -14,3 +13,4 @@ pub mod render;
 pub mod routes;
 pub mod server;
 pub mod table;
+pub mod view;

@@ -240,8 +240,15 @@ impl Simulator {
     /// Lets the demonstration's incidents happen, over and over, at the settings' time scale, until the simulator is dropped.
     /// `say` gets a sentence for each.
     pub fn play(&mut self, say: impl Fn(&str) + Send + 'static) {
+        self.set_scene();
         let scenario = scenario::play(self.world.clone(), self.time_scale, say);
         self.tasks.push(Task(tokio::spawn(scenario)));
+    }
+
+    /// Makes true what was so before the demonstration's first incident. `play` does it too; who starts a daemon in between
+    /// wants it before.
+    pub fn set_scene(&self) {
+        self.world.edit(|world| scenario::ask_for_rules(world, crate::clock::now()));
     }
 
     /// A kubeconfig whose only context, `simulated`, is this cluster.

@@ -17,6 +17,7 @@ const REGION: &str = "us-east-1";
 /// The daemon over a simulated cluster and AWS: the same clients, another endpoint.
 pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) -> anyhow::Result<()> {
     let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
+    simulator.set_scene();
     settings.aws.region = Some(REGION.to_owned());
     settings.aws.endpoint_url = Some(simulator.aws_url.clone());
     settings.aws.credentials =

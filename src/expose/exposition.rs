@@ -158,6 +158,11 @@ impl Exposition {
         self.picture().judged.clone()
     }
 
+    /// The exporter's own numbers.
+    pub fn own(&self) -> &OwnMetrics {
+        &self.own
+    }
+
     /// An answer in this form. Copies nothing of the observed part, and waits only where its form was not asked for recently.
     pub async fn body(self: &Arc<Self>, form: Form) -> Result<Exposed, ExpositionError> {
         self.asked[form.index()].store(self.milliseconds() + 1, Ordering::Relaxed);

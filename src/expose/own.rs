@@ -118,6 +118,8 @@ pub struct OwnMetrics {
 #[derive(Debug)]
 struct Numbers {
     calls: BTreeMap<(&'static str, &'static str), Calls>,
+    /// Calls a second by service.
+    allowed: BTreeMap<&'static str, f64>,
     unknown_values: BTreeMap<&'static str, u64>,
     notifications: BTreeMap<Box<str>, Notifications>,
     alerts: Option<Count>,
@@ -131,6 +133,7 @@ impl Default for Numbers {
     fn default() -> Self {
         Self {
             calls: BTreeMap::new(),
+            allowed: BTreeMap::new(),
             unknown_values: source::ALL.iter().map(|source| (*source, 0)).collect(),
             notifications: BTreeMap::new(),
             alerts: None,
@@ -170,6 +173,23 @@ impl Default for Calls {
     }
 }
 
+/// What was asked of AWS by one operation.
+#[derive(Debug, Clone)]
+pub struct CallsOf {
+    /// The service's IAM prefix.
+    pub api_service: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// Attempts, failed ones included.
+    pub attempts: u64,
+    /// Failed ones by reason, zeros included.
+    pub failures: BTreeMap<FailureCategory, u64>,
+    /// How long they waited for the budget.
+    pub waited: Duration,
+    /// Calls a second that the service's budget allows now; `None` before the first.
+    pub allowed_per_second: Option<f64>,
+}
+
 impl OwnMetrics {
     /// Everything at 0.
     pub fn new() -> Arc<Self> {
@@ -197,6 +217,21 @@ impl OwnMetrics {
     /// Attempts of an operation so far.
     pub fn attempts(&self, api_service: &'static str, operation: &'static str) -> u64 {
         self.lock().calls.get(&(api_service, operation)).map_or(0, |calls| calls.attempts)
+    }
+
+    /// What was asked of AWS so far, by service and operation.
+    pub fn calls(&self) -> Vec<CallsOf> {
+        let numbers = self.lock();
+        let all = numbers.calls.iter();
+        all.map(|((api_service, operation), calls)| CallsOf {
+            api_service,
+            operation,
+            attempts: calls.attempts,
+            failures: calls.failures.clone(),
+            waited: calls.waited,
+            allowed_per_second: numbers.allowed.get(api_service).copied(),
+        })
+        .collect()
     }
 
     /// How often something has changed: what was written at the same count is still true.
@@ -237,6 +272,11 @@ impl CallObserver for OwnMetrics {
 
     fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration) {
         self.change(|numbers| numbers.calls.entry((api_service, operation)).or_default().waited += waited);
+    }
+
+    fn allowed(&self, api_service: &'static str, per_second: f64) {
+        // Shown by no metric: nothing rendered becomes untrue.
+        self.lock().allowed.insert(api_service, per_second);
     }
 
     fn unknown_value(&self, source: &'static str) {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, html};
 
 use crate::checks::model::{Finding, Outcome, Severity};
-use crate::expose::api::SourceView;
 use crate::expose::readiness::State;
+use crate::expose::view::sources::SourceView;
 use crate::inventory::parts::SourceStatus;
 use crate::version;
 
@@ -69,7 +69,7 @@ pub(crate) fn render(
                 table {
                     tr { th { "source" } th { "state" } th { "last success" } th { "missing" } th { "failure" } }
                     @for (name, status) in sources {
-                        (source_row(&SourceView::of(name, status)))
+                        (source_row(&SourceView::of(name, status, crate::clock::now())))
                     }
                 }
             }
@@ -97,7 +97,7 @@ fn findings(all: &[Finding]) -> maud::Markup {
     }
 }
 
-fn source_row(source: &SourceView<'_>) -> maud::Markup {
+fn source_row(source: &SourceView) -> maud::Markup {
     html! {
         tr {
             th scope="row" { (source.name) }

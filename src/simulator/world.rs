@@ -59,6 +59,8 @@ pub struct World {
     pub target_groups: BTreeMap<TargetGroupId, TargetGroup>,
     /// Quotas by service code and quota code.
     pub quotas: BTreeMap<(&'static str, &'static str), QuotaEntry>,
+    /// Requests for more of a quota, decided or not, by `Id`.
+    pub quota_requests: BTreeMap<Arc<str>, QuotaChange>,
     /// Nodes of the cluster.
     pub nodes: BTreeMap<NodeName, Node>,
     /// Services of the cluster.
@@ -364,6 +366,19 @@ impl QuotaEntry {
     pub fn value(&self) -> f64 {
         self.applied.unwrap_or(self.default)
     }
+}
+
+/// A request for more of a quota.
+#[derive(Debug, Clone)]
+pub struct QuotaChange {
+    /// `ServiceCode` and `QuotaCode`.
+    pub quota: (&'static str, &'static str),
+    /// `DesiredValue`.
+    pub desired: f64,
+    /// `Status`.
+    pub status: &'static str,
+    /// `Created`.
+    pub created: Timestamp,
 }
 
 /// A node.

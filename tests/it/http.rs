@@ -103,7 +103,7 @@ impl Served {
 
     async fn publish(&self, outcome: Arc<Outcome>) {
         let nothing = Snapshot::join(Parts::default(), outcome.evaluated_at, Expiry { max_staleness: Duration::ZERO });
-        self.state.exposition.publish(Judged { snapshot: Arc::new(nothing), outcome }).await.unwrap();
+        self.state.exposition.publish(Judged { snapshot: Arc::new(nothing), outcome, policy: Arc::default() }).await.unwrap();
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

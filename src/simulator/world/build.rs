@@ -153,6 +153,7 @@ impl World {
             load_balancers: BTreeMap::new(),
             target_groups: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            quota_requests: BTreeMap::new(),
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
             bindings: BTreeMap::new(),

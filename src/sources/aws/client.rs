@@ -125,6 +125,7 @@ impl<C> Service<C> {
         if category == Err(FailureCategory::Throttled) {
             self.dispatcher.throttled();
         }
+        self.observer.allowed(self.prefix, self.dispatcher.rate());
         drop(permit);
         if let Err(failure) = &outcome {
             tracing::debug!(%failure, "a call failed");
