@@ -14,3 +14,4 @@ pub mod render;
 pub mod routes;
 pub mod server;
 pub mod table;
+pub mod web_config;
