@@ -45,15 +45,20 @@ impl Stage {
 
     /// Writes the configuration and starts a daemon with it; neither AWS nor a cluster is there, and none is needed.
     pub(crate) async fn daemon(&self, config: &str) -> Daemon {
-        self.write("web.yml", config);
-        Daemon::start_command(&mut self.command()).await
+        self.daemon_from("web.yml", config).await
     }
 
-    pub(crate) fn command(&self) -> std::process::Command {
+    /// The same with a file of its own: daemons that share one read each other's changes.
+    pub(crate) async fn daemon_from(&self, file: &str, config: &str) -> Daemon {
+        self.write(file, config);
+        Daemon::start_command(&mut self.command(file)).await
+    }
+
+    pub(crate) fn command(&self, file: &str) -> std::process::Command {
         let mut command = exporter();
         command
             .args(["--web.listen-address", "127.0.0.1:0", "--log.format", "json", "--log.level", "debug", "--web.config.file"])
-            .arg(self.path("web.yml"))
+            .arg(self.path(file))
             .env_clear()
             .env("HOME", self.folder.path())
             .env("AWS_EC2_METADATA_DISABLED", "true");

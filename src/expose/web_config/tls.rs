@@ -13,9 +13,10 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion, version,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, InconsistentKeys, OtherError, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion, version,
 };
 
 use super::document::{Complaint, Section};
@@ -343,6 +344,20 @@ impl TlsSettings {
         provider.cipher_suites.clone_from(&self.suites);
         provider.kx_groups = self.groups.iter().map(|group| group.0).collect();
         let provider = Arc::new(provider);
+        // The parser's own words name its kinds of keys, and nothing that helps.
+        let private = provider.key_provider.load_private_key(private).map_err(|_| Unusable {
+            key: private_key,
+            message: "the private key cannot be used: it is neither RSA nor ECDSA nor Ed25519, or damaged".to_owned(),
+        })?;
+        let certified = CertifiedKey::new(chain, private);
+        match certified.keys_match() {
+            // Unknown: a key that does not tell its public half.
+            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(Error::InconsistentKeys(_)) => {
+                return Err(Unusable { key: private_key, message: "the key is not that of the certificate".to_owned() });
+            }
+            Err(error) => return Err(Unusable { key, message: format!("the certificate cannot be used: {error}") }),
+        }
         let together = |error: Error| Unusable {
             key: "cipher_suites",
             message: format!("no handshake is possible with these suites, curves and versions: {error}"),
@@ -353,12 +368,7 @@ impl TlsSettings {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(chain, private).map_err(|error| match error {
-            Error::InconsistentKeys(_) => {
-                Unusable { key: private_key, message: "the key is not that of the certificate".to_owned() }
-            }
-            error => Unusable { key, message: format!("the certificate and its key cannot be used: {error}") },
-        })?;
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.ignore_client_order = self.prefer_server;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)

@@ -31,14 +31,14 @@ fn a_file_that_cannot_be_used_ends_the_start_with_2_and_one_sentence() {
         (tls("server.crt", "missing.key"), "missing.key cannot be read"),
         (tls("empty", "server.key"), "empty holds no certificate in PEM form"),
         (tls("server.crt", "empty"), "empty holds no private key in PEM form"),
-        (tls("server.crt", "words"), "words holds no private key in PEM form"),
+        (tls("server.crt", "words"), "tls_server_config.key_file: the private key cannot be used"),
         (tls("server.crt", "other.key"), "tls_server_config.key_file: the key is not that of the certificate"),
         (tls("server.crt", "server.crt"), "server.crt holds no private key in PEM form"),
         (format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: empty\n"), "client_ca_file: "),
     ] {
         stage.write("web.yml", &config);
         for check in [None, Some("--config.check")] {
-            let output = stage.command().args(check).output().unwrap();
+            let output = stage.command("web.yml").args(check).output().unwrap();
             let words = String::from_utf8(output.stderr).unwrap();
             let complaint = words.lines().last().unwrap_or_default();
             assert_eq!(output.status.code(), Some(2), "{config}: {words}");
@@ -47,7 +47,7 @@ fn a_file_that_cannot_be_used_ends_the_start_with_2_and_one_sentence() {
         }
     }
     std::fs::remove_file(stage.path("web.yml")).unwrap();
-    let output = stage.command().output().unwrap();
+    let output = stage.command("web.yml").output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(words.contains("web.yml cannot be read: No such file"), "{words}");
@@ -57,7 +57,7 @@ fn a_file_that_cannot_be_used_ends_the_start_with_2_and_one_sentence() {
 fn a_good_file_passes_its_check() {
     let stage = Stage::new();
     stage.write("web.yml", &format!("{TLS}http_server_config: {{http2: true}}\nbasic_auth_users: {{alice: {SECRET}}}\n"));
-    let output = stage.command().arg("--config.check").output().unwrap();
+    let output = stage.command("web.yml").arg("--config.check").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8(output.stderr).unwrap().contains("only HTTP/1.1 is served"), "a key without effect is said");
 }
