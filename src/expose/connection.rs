@@ -60,7 +60,7 @@ impl Places {
     }
 }
 
-/// A connection that was closed on purpose.
+/// A connection that ended on purpose, ours or the client's.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refused(&'static str);
@@ -69,7 +69,7 @@ fn refusal(why: &'static str) -> io::Error {
     io::Error::other(Refused(why))
 }
 
-/// Whether the connection was closed on purpose, and counted already.
+/// Whether the connection was closed on purpose, and counted already if it is to be.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Refused>())
 }
@@ -102,7 +102,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; c
 async fn expect_handshake(mut stream: TcpStream) -> io::Result<TcpStream> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+        // As a probe of the port does; no handshake has failed.
+        return Err(refusal("the client hung up without a word"));
     }
     if first[0].is_ascii_uppercase() {
         // What has come is read, else the system would throw away the answer together with it.

@@ -119,11 +119,15 @@ async fn with_client_certificates_only_the_right_ones_are_let_in() {
 }
 
 #[tokio::test]
-async fn failed_handshakes_are_counted() {
+async fn failed_handshakes_are_counted_and_probes_of_the_port_are_not() {
     let stage = Stage::new();
     let daemon = stage.daemon(TLS).await;
     for _ in 0..3 {
         assert_eq!(curl([daemon.url("/metrics").as_str()]).status, 400);
+    }
+    // A probe of the port is no handshake.
+    for _ in 0..3 {
+        drop(std::net::TcpStream::connect(daemon.address).unwrap());
     }
     let heard = ask(&stage, &daemon, &[]);
     assert!(heard.body.contains("eks_nlb_web_refusals_total{reason=\"handshake\"} 3\n"), "{}", heard.body);
