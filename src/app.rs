@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
+use crate::expose::web_config::WebConfig;
 use crate::{permissions, telemetry};
 pub use serve::Settings;
 
@@ -84,7 +85,10 @@ fn serve_from(args: &ServeArgs) -> ExitCode {
     telemetry::init(args.log_level, args.log_format);
     match settings(args) {
         Err(error) => complain(USAGE, &format_args!("{error:#}")),
-        Ok(_) if args.config_check => say("The configuration is good.\n"),
+        Ok(settings) if args.config_check => match settings.web.config_file.as_deref().map_or(Ok(()), WebConfig::check) {
+            Ok(()) => say("The configuration is good.\n"),
+            Err(error) => complain(USAGE, &format_args!("{:#}", anyhow::Error::from(error))),
+        },
         Ok(settings) => block_on(async { serve::serve(settings, |_| (), serve::end_requested()).await }),
     }
 }

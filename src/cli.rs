@@ -87,6 +87,14 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub listen_addresses: Vec<String>,
+    /// File (YAML) that turns on TLS, client certificates, basic authentication, headers and a rate limit, in the format that
+    /// Prometheus' exporters share. It is read again when it or a file it names changes.
+    #[arg(long = "web.config.file", value_name = "FILE", env = "EKS_NLB_WEB_CONFIG_FILE", hide_env_values = true)]
+    pub web_config_file: Option<PathBuf>,
+    /// Connections held at the same time; more are closed at once. Also limited by the process's open files, of which some are kept
+    /// for AWS and Kubernetes.
+    #[arg(long = "web.max-connections", value_name = "N", default_value_t = 2048)]
+    pub max_connections: usize,
     /// Path under which to expose metrics.
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     pub telemetry_path: String,

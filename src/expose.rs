@@ -14,3 +14,4 @@ pub mod routes;
 pub mod server;
 pub mod table;
 pub mod view;
+pub mod web_config;

@@ -63,6 +63,11 @@ impl Reload {
     {
         Self(Arc::new(move || Box::pin(reload())))
     }
+
+    /// Loads it again.
+    pub(crate) fn run(&self) -> BoxFuture<'static, Result<(), String>> {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for Reload {

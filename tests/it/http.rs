@@ -1,6 +1,9 @@
 //! Do scrapers, probes and browsers get what they expect? Over real TCP on loopback.
 
 mod connections;
+mod crowd;
+mod hostile;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

@@ -32,4 +32,5 @@ mod situations;
 mod snapshot;
 mod support;
 mod traps;
+mod web_config;
 mod worlds;
