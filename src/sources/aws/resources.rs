@@ -66,6 +66,8 @@ pub(crate) struct Resources {
     nodes_until: Option<Instant>,
     /// Since when the controller leads, as last seen.
     leading_since: Option<Timestamp>,
+    /// Groups that were unwell before this start and have not been asked about; `None` until that is remembered.
+    unwell: Option<BTreeSet<TargetGroupId>>,
     /// Load balancers whose hold-down has been thought of.
     held: BTreeSet<LoadBalancerId>,
 }
@@ -97,6 +99,7 @@ impl Resources {
             seen: Parts::default(),
             nodes_until: None,
             leading_since: None,
+            unwell: None,
             held: BTreeSet::new(),
             started: Instant::now(),
             elb,
