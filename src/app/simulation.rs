@@ -11,11 +11,9 @@ use crate::cli::SimulateArgs;
 use crate::simulator::{self, SimulatorSettings};
 use crate::sources::aws::FixedCredentials;
 
-/// The Region that the simulated AWS is in.
-const REGION: &str = "us-east-1";
-
 /// The daemon over a simulated cluster and AWS: the same clients, another endpoint.
 pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) -> anyhow::Result<()> {
+    settings.aws.region = Some(simulation.partition.region().to_owned());
     let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
     simulator.set_scene();
     settings.aws.region = Some(REGION.to_owned());
