@@ -19,9 +19,8 @@ use crate::expose::readiness::Readiness;
 use crate::expose::routes::{Sources, WebState};
 use crate::expose::server::{WebSettings, bind};
 use crate::inventory::parts::Parts;
-use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
+use crate::notify;
 use crate::report::snapshot::Recorded;
-use crate::rules::Rules;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
@@ -127,11 +126,11 @@ pub(super) async fn serve(
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
     let judged = watch::Sender::new(None);
     // What a recorded picture shows is past: nobody is to be paged for it.
-    let notifier = match &settings.recorded {
+    let port = match &settings.recorded {
         Some(_) => None,
-        None => notifier(&settings.config, &bound.local_addrs(), &own).await?,
+        None => Some(bound.local_addrs().first().map_or(0, SocketAddr::port)),
     };
-    let configuration = Configuration::new(settings.config, settings.config_file, own);
+    let (configuration, first, successors) = Configuration::new(settings.config, settings.config_file, port, own).await?;
 
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
@@ -144,9 +143,7 @@ pub(super) async fn serve(
         tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
         tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing))
     };
-    if let Some(notifier) = notifier {
-        tasks.spawn(notifier.run(judged.subscribe()));
-    }
+    tasks.spawn(notify::run(first, judged.subscribe(), successors));
     let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
     tasks.spawn(evaluator::run(store.clone(), moment, configuration.policies(), exposed, waiting, judged));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
@@ -175,24 +172,6 @@ pub(super) async fn serve(
     }
     tracing::info!("Stopped");
     Ok(())
-}
-
-/// Who tells Alertmanager; nobody where none is configured.
-async fn notifier(config: &Config, addresses: &[SocketAddr], own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
-    if config.alerting.alertmanagers.is_empty() {
-        return Ok(None);
-    }
-    let port = addresses.first().map_or(0, SocketAddr::port);
-    // Not this pod's own name: after a restart it must be the same.
-    let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("http://eks-nlb-exporter:{port}/"));
-    let settings = NotifySettings {
-        alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
-        blind_limit: config.policy.max_staleness(),
-        generator_url: page.into(),
-    };
-    let observer: Arc<dyn NotificationObserver> = Arc::<OwnMetrics>::clone(own);
-    Notifier::new(&settings, observer).await.map(Some)
 }
 
 /// Watches the cluster, and looks for a way to it as long as there is none.
