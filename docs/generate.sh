@@ -58,6 +58,15 @@ mkdir -p deploy/iam
   echo
   "$exporter" findings
 } >"$work/findings.md"
+{
+  echo "# Configuration"
+  echo
+  echo "Every key of the file that \`--config.file\` names, as printed by \`eks-nlb-exporter config --format markdown\`; without"
+  echo "\`--format\` the command prints a file to begin with. [configuration-example.yaml](configuration-example.yaml) says"
+  echo "every key once. How the file is read, checked and reloaded: [install.md](install.md#the-configuration-file)."
+  echo
+  "$exporter" config --format markdown
+} >"$work/configuration.md"
 "$exporter" rules >"$work/rules.yaml"
 "$exporter" rules --format prometheusrule >"$work/prometheusrule.yaml"
 
@@ -88,6 +97,7 @@ place() { # NEW OLD
 [ "${1:-}" = --check ] && check=1
 place "$work/metrics.md" docs/metrics.md
 place "$work/findings.md" docs/findings.md
+place "$work/configuration.md" docs/configuration.md
 place "$work/README.3" README.md
 place "$work/iam.md" docs/iam.md
 place "$work/policy.json" deploy/iam/policy.json

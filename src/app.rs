@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, ClusterArgs, Command, MetricsFormat, ServeArgs};
-use crate::config::{Config, ConfigError};
+use crate::cli::{Cli, ClusterArgs, Command, ConfigFormat, MetricsFormat, ServeArgs};
+use crate::config::{Config, ConfigError, reference};
 use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
@@ -69,6 +69,10 @@ pub fn run(cli: Cli) -> ExitCode {
             Ok(text) => say(&text),
             Err(error) => complain(USAGE, &error),
         },
+        Some(Command::Config(args)) => say(&match args.format {
+            ConfigFormat::Yaml => reference::default_file(),
+            ConfigFormat::Markdown => reference::page(),
+        }),
         Some(Command::Rbac) => say(&permissions::kubernetes_table()),
         Some(Command::Findings(args)) => say(&findings_page(table_format(args.format))),
     }

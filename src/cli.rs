@@ -56,6 +56,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Print every finding this program can make: severity, meaning, what to do.
     Findings(FindingsArgs),
+    /// Print a configuration file that sets nothing: every key with what it does and its default, commented out.
+    Config(ConfigArgs),
     /// Print the alert and recording rules, with the configured thresholds.
     Rules(RulesArgs),
     /// Print the IAM policy that the daemon needs.
@@ -177,6 +179,23 @@ pub struct MetricsArgs {
     /// How to print them.
     #[arg(long, default_value = "markdown")]
     pub format: MetricsFormat,
+}
+
+/// Flags of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// How to print it.
+    #[arg(long, default_value = "yaml")]
+    pub format: ConfigFormat,
+}
+
+/// Formats of the configuration's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// A file to begin with.
+    Yaml,
+    /// A page with every key.
+    Markdown,
 }
 
 /// Flags of `findings`.

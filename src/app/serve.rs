@@ -21,9 +21,8 @@ use crate::expose::routes::{Reload, Sources, WebState};
 use crate::expose::server::{Bound, WebSettings, bind};
 use crate::expose::web_config::LiveWebConfig;
 use crate::inventory::parts::Parts;
-use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
+use crate::notify;
 use crate::report::snapshot::Recorded;
-use crate::rules::Rules;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
@@ -132,13 +131,16 @@ pub(super) async fn serve(
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
     let judged = watch::Sender::new(None);
     // What a recorded picture shows is past: nobody is to be paged for it.
-    let notifier = match &settings.recorded {
+    let port = match &settings.recorded {
         Some(_) => None,
         None => notifier(&settings.config, &bound, &own).await?,
     };
     let web_config = bound.web_config();
     let configuration = Configuration::new(settings.config, settings.config_file, Arc::clone(&own));
     let reload = both(configuration.on_request(), web_config.clone(), Arc::clone(&own));
+        None => Some(bound.local_addrs().first().map_or(0, SocketAddr::port)),
+    };
+    let (configuration, first, successors) = Configuration::new(settings.config, settings.config_file, port, own).await?;
 
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
@@ -151,9 +153,7 @@ pub(super) async fn serve(
         tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
         tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing))
     };
-    if let Some(notifier) = notifier {
-        tasks.spawn(notifier.run(judged.subscribe()));
-    }
+    tasks.spawn(notify::run(first, judged.subscribe(), successors));
     let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
     tasks.spawn(evaluator::run(store.clone(), moment, configuration.policies(), exposed, waiting, judged));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());

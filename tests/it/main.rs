@@ -27,6 +27,7 @@ mod plan;
 mod program;
 mod prometheus;
 mod recorded_world;
+mod reload;
 mod scenarios;
 mod situations;
 mod snapshot;
