@@ -497,3 +497,5 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;
