@@ -498,3 +498,5 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;
