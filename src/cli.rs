@@ -10,7 +10,8 @@ use crate::permissions::Feature;
 use crate::telemetry::{LogFormat, LogLevel};
 use once::{CHECK_HELP, COMPLETIONS_HELP, PLAN_HELP, SNAPSHOT_HELP};
 pub use once::{
-    CheckArgs, CompletionsArgs, FailOn, PassArgs, PlanArgs, PlanFormat, ReportFormat, ScreenArgs, SnapshotArgs, VerdictArgs,
+    CheckArgs, CompletionsArgs, FailOn, MemoryArgs, PassArgs, PlanArgs, PlanFormat, ReportFormat, ScreenArgs, SnapshotArgs,
+    VerdictArgs,
 };
 
 /// Prometheus exporter and alerting daemon for the Network Load Balancers of an Amazon EKS cluster.

@@ -7,6 +7,7 @@
 mod config_map;
 mod file;
 mod format;
+mod recall;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::config_map::ConfigMapPlace;
 use self::format::FormatError;
+pub use self::recall::{RecallError, recall};
 use super::intern::Interner;
 use super::kube::{KubeError, KubeSettings, failure};
 use super::store::Store;

@@ -9,6 +9,7 @@ mod alerts;
 mod architecture;
 mod chart;
 mod check;
+mod ci;
 mod cluster;
 mod dashboards;
 mod exposition_text;
