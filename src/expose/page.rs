@@ -89,6 +89,7 @@ impl Request {
             judged_at: self.judged.as_ref().map(|judged| judged.outcome.evaluated_at),
             now: self.now,
             asked: self.asked.clone(),
+            services: self.judged.as_ref().map(having_a_page).unwrap_or_default(),
         }
     }
 
@@ -115,7 +116,7 @@ impl Request {
             findings: &all,
             sources: &self.sources.sources,
             headroom: &headroom,
-            services: families.samples("service_info", &[]).len() as u64,
+            services: services(judged, &families),
             targets: targets(&families),
         };
         let material = Material { judged, findings: &found, sources: &self.sources };
@@ -207,6 +208,24 @@ impl Request {
 /// A page of a list has its name as its heading.
 fn titled(list: List, content: Markup) -> Markup {
     html! { h1 { (list.name()) } (content) }
+}
+
+/// Services that a page tells of: those that ask for a load balancer, and those of the cluster that have one all the same.
+fn having_a_page(judged: &Judged) -> BTreeSet<ObjectName> {
+    let families = Families::of(&judged.outcome);
+    let told =
+        ["service_info", "service_deletion_timestamp_seconds"].into_iter().flat_map(|family| families.samples(family, &[]));
+    let told = told.map(|sample| ObjectName::new(sample.labels[0].shared(), sample.labels[1].shared()));
+    let services = judged.snapshot.parts.services.get();
+    let exists = |name: &&ObjectName| services.is_some_and(|all| all.contains_key(*name));
+    told.chain(judged.snapshot.service_load_balancers.keys().filter(exists).cloned()).collect()
+}
+
+/// How many Services ask for a load balancer; `None` where none is seen and not all could be.
+fn services(judged: &Judged, families: &Families<'_>) -> Option<u64> {
+    let number = families.samples("service_info", &[]).len() as u64;
+    let seen = judged.outcome.runs.iter().any(|run| run.check == "services" && run.success && !run.blind);
+    (number > 0 || seen).then_some(number)
 }
 
 /// All registered targets, and of these the healthy ones.

@@ -22,6 +22,7 @@ mod moto;
 mod movement;
 mod named_tests;
 mod notify;
+mod page;
 mod paging;
 mod permissions;
 mod plan;

@@ -35,7 +35,7 @@ pub(crate) fn list(frame: &Frame, services: &[(Name, Vec<DriftView>)], nothing: 
             @for ((namespace, name), drift) in services {
                 @for one in drift {
                     tr {
-                        th scope="row" { a href=(frame.service(namespace, name)) { (namespace) "/" wbr; (name) } }
+                        th scope="row" { (frame.service(namespace, name)) }
                         (cells(one, namespace, name))
                     }
                 }

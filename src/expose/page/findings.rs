@@ -52,7 +52,7 @@ fn subject(frame: &Frame, finding: &FindingView) -> Markup {
     let service = finding.service.as_deref().zip(finding.namespace.as_deref());
     html! {
         @if let Some((service, namespace)) = service {
-            a href=(frame.service(namespace, service)) { (namespace) "/" (service) }
+            (frame.service(namespace, service))
             @if !matches!(*kind, "service") { " (" (words(kind)) @if let Some(name) = name { " " code { (name) } } ")" }
         } @else {
             (thing(frame, kind, name.as_deref()))

@@ -1,9 +1,12 @@
 //! What is the same on every page? Landmarks, navigation, tables and the words for times and unknown values.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::query::{Asked, Segment, Window};
+use crate::inventory::ids::ObjectName;
 use crate::version;
 
 /// What all pages of one answer share.
@@ -21,6 +24,8 @@ pub(crate) struct Frame {
     pub(crate) now: Timestamp,
     /// What the URL asks for.
     pub(crate) asked: Asked,
+    /// Services that have a page.
+    pub(crate) services: BTreeSet<ObjectName>,
 }
 
 /// Where in the navigation a page is.
@@ -102,9 +107,14 @@ impl Frame {
         }
     }
 
-    /// The page of a Service.
-    pub(crate) fn service(&self, namespace: &str, name: &str) -> String {
-        self.link(format_args!("services/{}/{}", Segment(namespace), Segment(name)))
+    /// A Service by its name, linked where it has a page: tags name Services that have gone, too.
+    pub(crate) fn service(&self, namespace: &str, name: &str) -> Markup {
+        let said = html! { (namespace) "/" wbr; (name) };
+        if !self.services.contains(&ObjectName::new(namespace, name)) {
+            return said;
+        }
+        let page = self.link(format_args!("services/{}/{}", Segment(namespace), Segment(name)));
+        html! { a href=(page) { (said) } }
     }
 
     /// A moment as its age, with the time itself beside it.
@@ -301,6 +311,7 @@ mod tests {
             judged_at: None,
             now: at(0),
             asked: Asked::default(),
+            services: BTreeSet::new(),
         };
         assert_eq!((frame.link(""), frame.link("services")), ("./".to_owned(), "./services".to_owned()));
         frame.depth = 2;

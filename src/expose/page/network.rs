@@ -77,10 +77,5 @@ fn load_balancers(all: &[Text]) -> Markup {
     if all.is_empty() {
         return none("None of this cluster's that is known.");
     }
-    table(
-        "load-balancers",
-        "By their name in AWS.",
-        &["Load balancer"],
-        html! { @for one in all { tr { th scope="row" { span class="mono" { (one) } } } } },
-    )
+    html! { ul class="card names" { @for one in all { li class="mono" { (one) } } } }
 }

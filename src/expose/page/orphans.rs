@@ -35,7 +35,7 @@ pub(crate) fn list(frame: &Frame, view: &OrphansView, window: &Window) -> Markup
                 html! {
                     @for one in &view.duplicates {
                         tr {
-                            th scope="row" { a href=(frame.service(&one.namespace, &one.service)) { (one.namespace) "/" wbr; (one.service) } }
+                            th scope="row" { (frame.service(&one.namespace, &one.service)) }
                             td { (measured(one.count as f64, "service_load_balancers", &[("namespace", &*one.namespace), ("service", &*one.service)])) }
                             td { ul { @for load_balancer in &one.load_balancers { li class="mono" { (load_balancer.id) } } } }
                         }

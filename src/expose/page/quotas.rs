@@ -86,7 +86,7 @@ fn words(quota: &str) -> String {
 }
 
 /// The table.
-pub(crate) fn list(frame: &Frame, quotas: &[QuotaView], window: &Window, region: Option<&str>) -> Markup {
+pub(crate) fn list(frame: &Frame, quotas: &[QuotaView], window: &Window) -> Markup {
     let rows = window.of(quotas);
     if rows.is_empty() {
         return none("No quota fits what was asked for.");
@@ -106,7 +106,7 @@ pub(crate) fn list(frame: &Frame, quotas: &[QuotaView], window: &Window, region:
                             None => span class="quiet" { "–" },
                         }
                     }
-                    td { (more(quota, region)) }
+                    td { (more(frame, quota)) }
                 }
             }
         },
@@ -185,24 +185,30 @@ fn fullest_of(frame: &Frame, fullest: &FullestView) -> Markup {
     }
 }
 
-/// The command that asks AWS for more.
-fn more(quota: &QuotaView, region: Option<&str>) -> Markup {
+/// Whether more was asked for already, and the command that asks.
+fn more(frame: &Frame, quota: &QuotaView) -> Markup {
     html! {
-        @if !quota.adjustable { span class="quiet" { "AWS does not raise it" } }
-        @else {
-            details {
-                summary { "Ask for an increase" }
-                code class="command" { (command(quota, region)) }
+        @for request in quota.requests.iter().flatten() {
+            p class="request" {
+                span class="tag info" { "requested" } " "
+                @match quota.requested {
+                    // The one that /metrics tells.
+                    Some(told) if told == request.desired => (measured(told.0, "quota_requested", &[("quota", quota.name)])),
+                    _ => (said(request.desired.0)),
+                }
+                @if request.status == "case_opened" { ", a support case" } @else { ", " (request.status) }
+                @if let Some(at) = request.requested_at { ", since " (frame.moment(at)) }
             }
         }
+        @if quota.requests.is_none() && quota.adjustable { p class="request quiet" { "Whether more was asked for is unknown." } }
+        @match &quota.increase {
+            Some(increase) => details {
+                summary { "Ask for " (said(increase.desired.0)) }
+                code class="command" { (increase.command) }
+            },
+            None if !quota.adjustable => span class="quiet" { "AWS does not raise it" },
+            None if quota.limit.is_none() => span class="quiet" { "the limit is not known" },
+            None => span class="quiet" { "AWS gives no more" },
+        }
     }
-}
-
-fn command(quota: &QuotaView, region: Option<&str>) -> String {
-    let desired = quota.limit.map_or_else(|| "NUMBER".to_owned(), |limit| said(limit.0 * 2.0));
-    let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
-    format!(
-        "aws service-quotas request-service-quota-increase --service-code {} --quota-code {} --desired-value {desired}{region}",
-        quota.service_code, quota.quota_code
-    )
 }

@@ -4,13 +4,13 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, List, count, section};
 use super::query::{NoSuchPage, Window};
+use super::verdict::nothing_found;
 use super::{drift, findings, orphans, quotas, security_groups, services, sources, subnets};
 use crate::checks::Judged;
 use crate::expose::view::findings::{FindingView, FindingsView};
 use crate::expose::view::headroom::HeadroomView;
 use crate::expose::view::orphans::OrphansView;
 use crate::expose::view::quotas::QuotasView;
-use crate::expose::view::scope::ScopeView;
 use crate::expose::view::security_groups::SecurityGroupsView;
 use crate::expose::view::services::{ServiceView, ServicesView};
 use crate::expose::view::sources::SourcesView;
@@ -54,7 +54,7 @@ pub(crate) fn make(frame: &Frame, list: List, material: &Material<'_>, extent: E
     let (window, heading, said, content) = match list {
         List::Findings => {
             let window = extent.window(20, found.findings.len())?;
-            let nothing = if frame.asked.filters() { "Nothing of that was found." } else { "Nothing was found." };
+            let nothing = if frame.asked.filters() { "Nothing of that was found." } else { nothing_found(&found.verdict) };
             (window, "What is broken now", html! {}, findings::list(frame, window.of(&found.findings), nothing))
         }
         List::Services => {
@@ -83,8 +83,7 @@ pub(crate) fn make(frame: &Frame, list: List, material: &Material<'_>, extent: E
             let mut view = QuotasView::of(judged, filter);
             quotas::order(&mut view.quotas);
             let window = extent.window(6, view.quotas.len())?;
-            let region = ScopeView::of(judged).region;
-            let table = quotas::list(frame, &view.quotas, &window, region.as_deref());
+            let table = quotas::list(frame, &view.quotas, &window);
             let headroom = quotas::headroom(&HeadroomView::of(judged));
             (window, "Quotas and headroom", html! {}, html! { (headroom) div class="gap" {} (table) })
         }

@@ -81,7 +81,7 @@ pub(crate) fn roles(frame: &Frame, roles: &[RoleView]) -> Markup {
                 li {
                     (role.replace('_', " "))
                     @if let (Some(namespace), Some(service)) = (namespace, service) {
-                        " of " a href=(frame.service(namespace, service)) { (namespace) "/" wbr; (service) }
+                        " of " (frame.service(namespace, service))
                     }
                 }
             }

@@ -36,7 +36,7 @@ pub(crate) fn list(frame: &Frame, view: &ServicesView, window: &Window) -> Marku
 fn row(frame: &Frame, service: &ServiceRow) -> Markup {
     html! {
         tr {
-            th scope="row" { a href=(frame.service(&service.namespace, &service.name)) { (service.namespace) "/" wbr; (service.name) } }
+            th scope="row" { (frame.service(&service.namespace, &service.name)) }
             td { (owner(service)) }
             td { (load_balancers(service)) }
             td { (schemes(&service.load_balancers)) }
@@ -136,7 +136,7 @@ pub(crate) fn zones(zones: Option<&[ZoneTargets]>, of: &[(&str, &str)]) -> Marku
         ul class="zones" {
             @for zone in zones {
                 @let all = zone.healthy + zone.other;
-                @let labels = |state| [of, &[("zone", &*zone.zone), ("state", state)]].concat();
+                @let labels = |state| [of, &[("availability_zone", &*zone.zone), ("state", state)]].concat();
                 li class={ "tag " (zone_tone(zone)) } {
                     (zone.zone) " "
                     (summed(zone.healthy, "zone_targets", &labels("healthy"))) "/" span title={ (said(zone.other as f64)) " not healthy" } { (all) }

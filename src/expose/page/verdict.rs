@@ -27,8 +27,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) sources: &'a [SourceView],
     /// Room for more load balancers.
     pub(crate) headroom: &'a HeadroomView,
-    /// Services with a load balancer or in want of one.
-    pub(crate) services: u64,
+    /// Services with a load balancer or in want of one; `None` where that is not known.
+    pub(crate) services: Option<u64>,
     /// Registered targets, and of these healthy ones; `None` where none are known.
     pub(crate) targets: Option<(u64, u64)>,
 }
@@ -93,7 +93,10 @@ fn headline(facts: &Facts<'_>) -> Headline {
     let mut dark = concerned(facts, &[&DARK_ZONE]);
     dark.retain(|name| !down.contains(name));
     let say = |mood, word, sentence| Headline { mood, word, sentence };
-    let of = |names: &BTreeSet<String>| format!("{} of {}", names.len(), count(whole(facts.services), "Service", "Services"));
+    let of = |names: &BTreeSet<String>| match facts.services {
+        Some(all) => format!("{} of {}", names.len(), count(whole(all), "Service", "Services")),
+        None => count(names.len(), "Service", "Services"),
+    };
     if !down.is_empty() {
         let verb = if down.len() == 1 { "does" } else { "do" };
         return say(Mood::Critical, "Not serving", format!("{} {verb} not serve: {}.", of(&down), some(&down)));
@@ -185,6 +188,16 @@ fn doubtful(sources: &[SourceView]) -> (Vec<&SourceView>, Vec<&SourceView>) {
     (down, sources.iter().filter(late).collect())
 }
 
+/// Whether there may be more than was found.
+fn unsure(verdict: &VerdictView) -> bool {
+    verdict.state == "pending" || !verdict.blind.is_empty() || !verdict.failed.is_empty()
+}
+
+/// What an empty list of findings means.
+pub(crate) fn nothing_found(verdict: &VerdictView) -> &'static str {
+    if unsure(verdict) { "Nothing was found, and not everything was seen: there may be more." } else { "Nothing was found." }
+}
+
 /// Whether the picture can be believed, and what of it not.
 fn trust(frame: &Frame, facts: &Facts<'_>) -> Markup {
     let VerdictView { blind, failed, state, waiting_for, evaluated_at, .. } = facts.verdict;
@@ -219,16 +232,22 @@ fn numbers(facts: &Facts<'_>) -> Markup {
     let counts = facts.verdict.findings;
     let least = facts.headroom.schemes.iter().filter_map(|scheme| Some((&scheme.scheme, scheme.first_wall.as_ref()?)));
     let least = least.min_by_key(|(_, wall)| wall.load_balancers);
+    let least_of_it = unsure(facts.verdict);
     let severity = |number: u64, severity: Severity| {
         let class = if number > 0 { severity.as_str() } else { "" };
-        html! { dd class=(class) { (summed(number, "findings", &[("severity", severity.as_str())])) } }
+        html! {
+            dd class=(class) {
+                @if least_of_it { small { "at least " } }
+                (summed(number, "findings", &[("severity", severity.as_str())]))
+            }
+        }
     };
     html! {
         dl class="facts" {
             div { dt { "Critical" } (severity(counts.critical, Severity::Critical)) }
             div { dt { "Warnings" } (severity(counts.warning, Severity::Warning)) }
             div { dt { "For information" } (severity(counts.info, Severity::Info)) }
-            div { dt { "Services" } dd { (facts.services) } }
+            div { dt { "Services" } dd { @match facts.services { Some(number) => (number), None => small { "unknown" } } } }
             div {
                 dt { "Healthy targets" }
                 dd {
