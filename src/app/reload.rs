@@ -22,8 +22,8 @@ pub(super) struct Configuration {
     file: Option<PathBuf>,
     policy: watch::Sender<Arc<Policy>>,
     notifiers: mpsc::UnboundedSender<Option<Notifier>>,
-    /// The port in the link of alerts; `None` where nobody is to be alerted whatever the file says.
-    port: Option<u16>,
+    /// Where alerts link to unless the file says it; `None` where nobody is to be alerted whatever the file says.
+    page: Option<String>,
     own: Arc<OwnMetrics>,
     /// Two reloads at once could end with the older file.
     one_at_a_time: Mutex<()>,
@@ -34,15 +34,15 @@ impl Configuration {
     pub(super) async fn new(
         config: Config,
         file: Option<PathBuf>,
-        port: Option<u16>,
+        page: Option<String>,
         own: Arc<OwnMetrics>,
     ) -> Result<(Arc<Self>, Option<Notifier>, mpsc::UnboundedReceiver<Option<Notifier>>), NotifyError> {
-        let first = notifier(&config, port, &own).await?;
+        let first = notifier(&config, page.as_deref(), &own).await?;
         own.config_loaded(true, clock::now());
         let policy = watch::Sender::new(Arc::new(config.policy.clone()));
         let (notifiers, successors) = mpsc::unbounded_channel();
         let one_at_a_time = Mutex::default();
-        Ok((Arc::new(Self { started_with: config, file, policy, notifiers, port, own, one_at_a_time }), first, successors))
+        Ok((Arc::new(Self { started_with: config, file, policy, notifiers, page, own, one_at_a_time }), first, successors))
     }
 
     /// The policy in force, and its successors.
@@ -81,7 +81,7 @@ impl Configuration {
     /// Everything that can fail, before anything is taken.
     async fn load(&self, file: &std::path::Path) -> Result<(Config, Option<Notifier>), String> {
         let config = Config::load(file).map_err(|error| error.to_string())?;
-        let notifier = notifier(&config, self.port, &self.own).await.map_err(|error| error.to_string())?;
+        let notifier = notifier(&config, self.page.as_deref(), &self.own).await.map_err(|error| error.to_string())?;
         Ok((config, notifier))
     }
 
@@ -106,10 +106,9 @@ impl Configuration {
 }
 
 /// Who tells Alertmanager; nobody where none is configured.
-async fn notifier(config: &Config, port: Option<u16>, own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
-    let Some(port) = port.filter(|_| !config.alerting.alertmanagers.is_empty()) else { return Ok(None) };
-    // Not this pod's own name: after a restart it must be the same.
-    let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("http://eks-nlb-exporter:{port}/"));
+async fn notifier(config: &Config, page: Option<&str>, own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
+    let Some(page) = page.filter(|_| !config.alerting.alertmanagers.is_empty()) else { return Ok(None) };
+    let page = config.alerting.external_url.clone().unwrap_or_else(|| page.to_owned());
     let settings = NotifySettings {
         alerting: config.alerting.clone(),
         rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,

@@ -18,7 +18,7 @@ use crate::expose::exposition::{Exposition, ExpositionSettings};
 use crate::expose::own::OwnMetrics;
 use crate::expose::readiness::Readiness;
 use crate::expose::routes::{Reload, Sources, WebState};
-use crate::expose::server::{Bound, WebSettings, bind};
+use crate::expose::server::{WebSettings, bind};
 use crate::expose::web_config::LiveWebConfig;
 use crate::inventory::parts::Parts;
 use crate::notify;
@@ -131,16 +131,19 @@ pub(super) async fn serve(
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
     let judged = watch::Sender::new(None);
     // What a recorded picture shows is past: nobody is to be paged for it.
-    let port = match &settings.recorded {
+    let page = match &settings.recorded {
         Some(_) => None,
-        None => notifier(&settings.config, &bound, &own).await?,
+        None => {
+            let scheme = if bound.is_tls() { "https" } else { "http" };
+            let port = bound.local_addrs().first().map_or(0, SocketAddr::port);
+            // Not this pod's own name: after a restart it must be the same.
+            Some(format!("{scheme}://eks-nlb-exporter:{port}/"))
+        }
     };
     let web_config = bound.web_config();
-    let configuration = Configuration::new(settings.config, settings.config_file, Arc::clone(&own));
+    let configured = Configuration::new(settings.config, settings.config_file, page, Arc::clone(&own)).await?;
+    let (configuration, first, successors) = configured;
     let reload = both(configuration.on_request(), web_config.clone(), Arc::clone(&own));
-        None => Some(bound.local_addrs().first().map_or(0, SocketAddr::port)),
-    };
-    let (configuration, first, successors) = Configuration::new(settings.config, settings.config_file, port, own).await?;
 
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
@@ -185,25 +188,6 @@ pub(super) async fn serve(
     }
     tracing::info!("Stopped");
     Ok(())
-}
-
-/// Who tells Alertmanager; nobody where none is configured.
-async fn notifier(config: &Config, bound: &Bound, own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
-    if config.alerting.alertmanagers.is_empty() {
-        return Ok(None);
-    }
-    let port = bound.local_addrs().first().map_or(0, SocketAddr::port);
-    let scheme = if bound.is_tls() { "https" } else { "http" };
-    // Not this pod's own name: after a restart it must be the same.
-    let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("{scheme}://eks-nlb-exporter:{port}/"));
-    let settings = NotifySettings {
-        alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
-        blind_limit: config.policy.max_staleness(),
-        generator_url: page.into(),
-    };
-    let observer: Arc<dyn NotificationObserver> = Arc::<OwnMetrics>::clone(own);
-    Notifier::new(&settings, observer).await.map(Some)
 }
 
 /// Everything that `POST /-/reload` reads again.

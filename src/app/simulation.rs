@@ -16,7 +16,6 @@ pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) 
     settings.aws.region = Some(simulation.partition.region().to_owned());
     let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
     simulator.set_scene();
-    settings.aws.region = Some(REGION.to_owned());
     settings.aws.endpoint_url = Some(simulator.aws_url.clone());
     settings.aws.credentials =
         Some(FixedCredentials { access_key_id: "simulated".to_owned(), secret_access_key: "simulated".to_owned() });

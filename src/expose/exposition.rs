@@ -113,7 +113,7 @@ struct Picture {
 
 impl Exposition {
     /// The exporter's own metrics, for whoever has something to count.
-    pub(crate) fn own(&self) -> &Arc<OwnMetrics> {
+    pub fn own(&self) -> &Arc<OwnMetrics> {
         &self.own
     }
 
@@ -161,11 +161,6 @@ impl Exposition {
     /// The picture that is shown, once there is one.
     pub fn latest(&self) -> Option<Judged> {
         self.picture().judged.clone()
-    }
-
-    /// The exporter's own numbers.
-    pub fn own(&self) -> &OwnMetrics {
-        &self.own
     }
 
     /// An answer in this form. Copies nothing of the observed part, and waits only where its form was not asked for recently.

@@ -106,12 +106,6 @@ fn tell(world: &World, service: &str, code: &str, quota: &QuotaEntry, applied: b
     json!({
         "ServiceCode": service,
         "ServiceName": service_name(service),
-        "QuotaArn": format!("arn:aws:servicequotas:{}:{account}:{service}/{code}", world.scope.region),
-        "ServiceName": match service {
-            "vpc" => "Amazon Virtual Private Cloud (Amazon VPC)",
-            "ec2" => "Amazon Elastic Compute Cloud (Amazon EC2)",
-            _ => "Elastic Load Balancing (ELB)",
-        },
         "QuotaArn": format!(
             "arn:{}:servicequotas:{}:{account}:{service}/{code}",
             world.scope.partition.name(),
