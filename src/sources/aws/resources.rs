@@ -229,7 +229,9 @@ impl Resources {
     /// own turn comes minutes later: somebody would be woken in between.
     fn ask_how_it_is_used(&mut self, id: &TargetGroupId, now: Instant) {
         let Some(member) = self.membership.target_groups.get(id) else { return };
-        if let Some(load_balancer) = &member.load_balancer {
+        let Some(load_balancer) = &member.load_balancer else { return };
+        // Another group of it may have asked already.
+        if !self.store.read().listeners.contains_key(load_balancer) {
             self.listeners.plan.request(load_balancer, now, Urgency::Changed);
         }
     }
