@@ -70,6 +70,8 @@ pub(crate) struct Reader {
     folder: tempfile::TempDir,
     simulation: Simulation,
     demo: Option<(Program, String)>,
+    /// What the block has exported so far.
+    exports: String,
 }
 
 const OWN_SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: mine\n  annotations:\n    \
@@ -93,13 +95,14 @@ impl Reader {
         // The README calls its cluster prod.
         let kubeconfig = fs::read_to_string(simulation.folder().join("kubeconfig")).unwrap();
         fs::write(folder.path().join("kubeconfig"), kubeconfig.replace("simulated", "prod")).unwrap();
-        Self { folder, simulation, demo: None }
+        Self { folder, simulation, demo: None, exports: String::new() }
     }
 
     /// The line in a shell, with the reader's surroundings.
     fn shell(&self, line: &str) -> Command {
         let bin = self.folder.path().join("bin");
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let (_, path) = std::env::vars_os().find(|(name, _)| name == "PATH").expect("there is a PATH");
+        let path = format!("{}:{}", bin.display(), path.to_string_lossy());
         let line = match &self.demo {
             Some((_, address)) => line.replace("http://127.0.0.1:10669", address),
             None => line.to_owned(),
@@ -114,7 +117,7 @@ impl Reader {
         let simulated = self.simulation.command(&[]);
         let endpoint = simulated.get_args().last().unwrap().to_owned();
         command
-            .args(["-c", &format!("{exec}{line}")])
+            .args(["-c", &format!("{}{exec}{line}", self.exports)])
             .current_dir(self.folder.path())
             .env_clear()
             .env("PATH", path)
@@ -214,9 +217,12 @@ async fn every_command_of_the_readme_does_what_the_readme_shows() {
     let mut run = 0;
     for (at, (_, block)) in blocks.iter().enumerate().filter(|(_, (language, _))| language == "sh") {
         let shown = blocks.get(at + 1).filter(|(language, _)| language == "text").map(|(_, text)| text.as_str());
+        reader.exports.clear();
         for line in lines(block) {
             run += 1;
-            if let Some((command, _)) = NOT_RUN.iter().find(|(command, _)| line.starts_with(command)) {
+            if line.starts_with("export ") {
+                reader.exports.push_str(&format!("{line}\n"));
+            } else if let Some((command, _)) = NOT_RUN.iter().find(|(command, _)| line.starts_with(command)) {
                 let (code, output) = reader.run(&command.replace("make ", "make --dry-run ")).await;
                 assert_eq!(code, 0, "{command}: {output}");
             } else if line.starts_with("make demo") {
