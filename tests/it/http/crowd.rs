@@ -99,7 +99,7 @@ async fn ten_thousand_connections_that_are_allowed_are_all_served() {
     let daemon = Daemon::start_command(&mut quiet(None, &["--web.max-connections", "12000"])).await;
     drop(idle(daemon.address).await);
     let before = resident_bytes(daemon.program.id());
-    let crowd: Vec<TcpStream> = stream::iter(0..CROWD).map(|_| idle(daemon.address)).buffer_unordered(100).collect().await;
+    let _crowd: Vec<TcpStream> = stream::iter(0..CROWD).map(|_| idle(daemon.address)).buffer_unordered(100).collect().await;
     let growth = resident_bytes(daemon.program.id()).saturating_sub(before);
     println!("{CROWD} idle connections: {} KiB more, {} bytes each", growth / 1024, growth / CROWD);
     assert!(growth < CROWD * (20 << 10), "{} MiB", growth >> 20);
