@@ -2,6 +2,7 @@
 
 pub(crate) mod authority;
 mod curl;
+mod documented;
 mod passwords;
 mod prometheus;
 mod rotation;
