@@ -1,6 +1,6 @@
 // Looks at pages with Chromium and says what it saw, as JSON: the tests judge it.
 //
-//   node look.mjs <looks.json     {"base": URL, "looks": [{path, width, height, scheme, script, axe, keys, picture}, …]}
+//   node look.mjs <looks.json     {"base": URL, "looks": [{path, width, height, scale, scheme, script, axe, keys, picture}, …]}
 //
 // Needs `chromium` in PATH, and puppeteer-core and axe-core in the node_modules beside a `node_modules/.bin` in PATH (`make peers`).
 import { createRequire } from "node:module";
@@ -30,7 +30,7 @@ const browser = await puppeteer.launch({
 
 // What is on the page. Runs in the browser.
 const survey = () => {
-  const seen = (element) => element.getClientRects().length > 0;
+  const seen = (element) => element.checkVisibility();
   const text = (element) => element?.textContent.replace(/\s+/g, " ").trim() ?? "";
   const all = (selector) => [...document.querySelectorAll(selector)];
   return {
@@ -87,7 +87,7 @@ const skip = async (page) => {
   return page.evaluate(() => document.activeElement?.tagName.toLowerCase());
 };
 
-const look = async (base, { path, width = 1280, height = 900, scheme = "light", script = true, axe: rules, keys, picture }) => {
+const look = async (base, { path, width = 1280, height = 900, scale = 1, scheme = "light", script = true, axe: rules, keys, picture }) => {
   const page = await browser.newPage();
   const saw = { path, console: [], requests: [], refused: [] };
   page.on("console", (message) => saw.console.push(`${message.type()}: ${message.text()}`));
@@ -95,7 +95,7 @@ const look = async (base, { path, width = 1280, height = 900, scheme = "light", 
   page.on("request", (request) => saw.requests.push(request.url()));
   page.on("requestfailed", (request) => saw.refused.push(`${request.url()}: ${request.failure()?.errorText}`));
   page.on("response", (response) => { if (response.status() >= 400 && response.url() !== base + path) saw.refused.push(`${response.url()}: ${response.status()}`); });
-  await page.setViewport({ width, height });
+  await page.setViewport({ width, height, deviceScaleFactor: scale });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   await page.evaluateOnNewDocument(() => {
     globalThis.violations = [];

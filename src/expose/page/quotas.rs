@@ -72,7 +72,7 @@ fn walls(scheme: &SchemeHeadroomView) -> Markup {
 }
 
 /// A wall as people call it.
-fn constraint(name: &str) -> String {
+pub(crate) fn constraint(name: &str) -> String {
     match name {
         "subnets_current_zones" => "free addresses in every zone in use".to_owned(),
         "subnets_any_zone" => "free addresses in any zone".to_owned(),

@@ -53,7 +53,7 @@ pub(crate) fn make(frame: &Frame, list: List, material: &Material<'_>, extent: E
     let filter = &frame.asked.filter;
     let (window, heading, said, content) = match list {
         List::Findings => {
-            let window = extent.window(20, found.findings.len())?;
+            let window = extent.window(10, found.findings.len())?;
             let nothing = if frame.asked.filters() { "Nothing of that was found." } else { nothing_found(&found.verdict) };
             (window, "What is broken now", html! {}, findings::list(frame, window.of(&found.findings), nothing))
         }

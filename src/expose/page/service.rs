@@ -27,7 +27,7 @@ pub(crate) fn page(frame: &Frame, view: &ServiceView) -> Markup {
                 }
             }
         }
-        div class="facts" {
+        dl class="facts wide" {
             (fact("Owner", services::owner(row)))
             (fact("Targets", services::targets(row.targets.as_deref(), row.zones.as_deref(), &of)))
             (fact("Healthy in its zones", services::zones(row.zones.as_deref(), &of)))
@@ -59,12 +59,12 @@ pub(crate) fn page(frame: &Frame, view: &ServiceView) -> Markup {
 
 /// A fact of the strip below the headline, with lists instead of numbers.
 fn fact(term: &str, value: Markup) -> Markup {
-    html! { div { div class="quiet" { (term) } div { (value) } } }
+    html! { div { dt { (term) } dd { (value) } } }
 }
 
 fn number(value: Option<u64>, family: &str, labels: &[(&str, &str)]) -> Markup {
     match value {
-        Some(value) => html! { strong class="big" { (measured(value as f64, family, labels)) } },
+        Some(value) => html! { span class="big" { (measured(value as f64, family, labels)) } },
         None => unknown(),
     }
 }

@@ -37,7 +37,7 @@ fn row(frame: &Frame, service: &ServiceRow) -> Markup {
     html! {
         tr {
             th scope="row" { (frame.service(&service.namespace, &service.name)) }
-            td { (owner(service)) }
+            td class="nowrap" { (owner(service)) }
             td { (load_balancers(service)) }
             td { (schemes(&service.load_balancers)) }
             td { (targets(service.targets.as_deref(), service.zones.as_deref(), &[("namespace", &service.namespace), ("service", &service.name)])) }
@@ -78,7 +78,7 @@ fn load_balancers(service: &ServiceRow) -> Markup {
             ul {
                 @for one in &service.load_balancers {
                     li {
-                        span class="mono" { (one.name.as_ref().unwrap_or(&one.id)) }
+                        span class="mono id" { (one.name.as_ref().unwrap_or(&one.id)) }
                         @match one.state.as_deref() {
                             Some("active") => "",
                             Some(state) => { " " span class="tag critical" { (state.replace('_', " ")) } }

@@ -7,12 +7,12 @@ use maud::{Markup, html};
 use super::layout::{Frame, age, count};
 use super::numbers::{measured, summed};
 use crate::checks::catalogue::{
-    BINDING_BLOCKED, DARK_ZONE, LOAD_BALANCER_NOT_ACTIVE, NO_HEALTHY_TARGET, NO_USABLE_ZONE, QUOTA_EXHAUSTED,
-    QUOTA_NAMED_BY_EVENT, RULES_EXHAUSTED, SERVICE_BLOCKED,
+    BINDING_BLOCKED, DARK_ZONE, LOAD_BALANCER_NOT_ACTIVE, NO_HEALTHY_TARGET, NO_USABLE_ZONE, QUOTA_EXHAUSTED, RULES_EXHAUSTED,
+    SERVICE_BLOCKED,
 };
 use crate::checks::model::{FindingKind, Severity};
 use crate::expose::view::findings::FindingView;
-use crate::expose::view::headroom::HeadroomView;
+use crate::expose::view::headroom::{HeadroomView, WallView};
 use crate::expose::view::sources::{SourceState, SourceView};
 use crate::expose::view::verdict::VerdictView;
 
@@ -63,6 +63,8 @@ struct Headline {
 
 /// Checks without which nobody can say whether traffic is served.
 const OF_SERVING: &[&str] = &["services", "target_health", "zones"];
+/// What keeps the next load balancer from being made.
+const WALLS: &[&FindingKind] = &[&NO_USABLE_ZONE, &RULES_EXHAUSTED, &QUOTA_EXHAUSTED];
 /// A source that was last heard of before so many of its intervals is stale, as NLB903 has it.
 const LATE: i64 = 3;
 
@@ -81,6 +83,7 @@ pub(crate) fn verdict(frame: &Frame, facts: &Facts<'_>) -> Markup {
                     @if let Some(since) = worst.since { " (" (age(frame.now, since)) ")" }
                 }
             }
+            p { strong { "The next load balancer: " } (next(frame, facts)) }
             p { strong { "Trust: " } (trust(frame, facts)) }
         }
         (numbers(facts))
@@ -92,6 +95,7 @@ fn headline(facts: &Facts<'_>) -> Headline {
     let down = concerned(facts, &[&NO_HEALTHY_TARGET, &LOAD_BALANCER_NOT_ACTIVE]);
     let mut dark = concerned(facts, &[&DARK_ZONE]);
     dark.retain(|name| !down.contains(name));
+    let unseen = *state == "pending" || OF_SERVING.iter().any(|check| blind.contains(check) || failed.contains(check));
     let say = |mood, word, sentence| Headline { mood, word, sentence };
     let of = |names: &BTreeSet<String>| match facts.services {
         Some(all) => format!("{} of {}", names.len(), count(whole(all), "Service", "Services")),
@@ -106,16 +110,21 @@ fn headline(facts: &Facts<'_>) -> Headline {
         return say(
             Mood::Critical,
             "Serving, not everywhere",
-            format!("{} {verb} lost a zone: {}. The others are served.", of(&dark), some(&dark)),
+            format!(
+                "{} {verb} lost a zone: {}. {}",
+                of(&dark),
+                some(&dark),
+                if unseen { "Of the others not everything is known." } else { "The others are served." }
+            ),
         );
     }
     if *state == "pending" {
         return say(Mood::Unknown, "Not known yet", "It is not known yet whether everything is served.".to_owned());
     }
-    if OF_SERVING.iter().any(|check| blind.contains(check) || failed.contains(check)) {
+    if unseen {
         return say(Mood::Unknown, "Blind", "Nobody can say from here whether everything is served.".to_owned());
     }
-    let walls = concerned(facts, &[&NO_USABLE_ZONE, &RULES_EXHAUSTED, &QUOTA_EXHAUSTED, &QUOTA_NAMED_BY_EVENT]);
+    let walls = concerned(facts, WALLS);
     if !walls.is_empty() {
         return say(
             Mood::Critical,
@@ -140,7 +149,34 @@ fn headline(facts: &Facts<'_>) -> Headline {
         let warnings = count(whole(findings.warning), "warning", "warnings");
         return say(Mood::Warning, "Serving", format!("Everything is served; there {} {warnings}.", is_or_are(findings.warning)));
     }
+    if unsure(facts.verdict) {
+        return say(Mood::Warning, "Serving", "Everything is served, and of the rest not everything is known.".to_owned());
+    }
     say(Mood::Good, "Serving", "Everything is served, and nothing is wrong.".to_owned())
+}
+
+/// Whether one more load balancer would be made.
+fn next(frame: &Frame, facts: &Facts<'_>) -> Markup {
+    let walls = concerned(facts, WALLS);
+    html! {
+        @if !walls.is_empty() {
+            "there is no room for it: " (some(&walls)) "."
+        } @else {
+            @match least(facts.headroom) {
+                Some((scheme, wall)) => {
+                    (wall.load_balancers) " more fit (" (scheme) "); first wall: "
+                    a href=(frame.link("quotas")) { (super::quotas::constraint(&wall.constraint)) } "."
+                }
+                None => "whether there is room for it is unknown.",
+            }
+        }
+    }
+}
+
+/// The wall that stands nearest, whatever the scheme.
+fn least(headroom: &HeadroomView) -> Option<(&str, &WallView)> {
+    let walls = headroom.schemes.iter().filter_map(|scheme| Some((&*scheme.scheme, scheme.first_wall.as_ref()?)));
+    walls.min_by_key(|(_, wall)| wall.load_balancers)
 }
 
 fn is_or_are(number: u64) -> &'static str {
@@ -230,14 +266,12 @@ fn trust(frame: &Frame, facts: &Facts<'_>) -> Markup {
 /// The numbers that say how big all this is.
 fn numbers(facts: &Facts<'_>) -> Markup {
     let counts = facts.verdict.findings;
-    let least = facts.headroom.schemes.iter().filter_map(|scheme| Some((&scheme.scheme, scheme.first_wall.as_ref()?)));
-    let least = least.min_by_key(|(_, wall)| wall.load_balancers);
-    let least_of_it = unsure(facts.verdict);
+    let at_least = unsure(facts.verdict);
     let severity = |number: u64, severity: Severity| {
         let class = if number > 0 { severity.as_str() } else { "" };
         html! {
             dd class=(class) {
-                @if least_of_it { small { "at least " } }
+                @if at_least { small { "at least " } }
                 (summed(number, "findings", &[("severity", severity.as_str())]))
             }
         }
@@ -260,9 +294,9 @@ fn numbers(facts: &Facts<'_>) -> Markup {
             div {
                 dt { "NLBs that still fit" }
                 dd {
-                    @match least {
+                    @match least(facts.headroom) {
                         Some((scheme, wall)) => {
-                            (measured(wall.load_balancers as f64, "headroom_load_balancers", &[("scheme", &**scheme), ("constraint", &*wall.constraint)]))
+                            (measured(wall.load_balancers as f64, "headroom_load_balancers", &[("scheme", scheme), ("constraint", &*wall.constraint)]))
                             small { " " (scheme) }
                         }
                         None => small { "unknown" },
@@ -285,5 +319,88 @@ pub(crate) fn nothing_yet(frame: &Frame, waiting_for: &[String]) -> Markup {
             }
             p { "What fails meanwhile stands under " a href=(frame.link("sources")) { "Sources" } ", and a missing permission is named there." }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::expose::view::findings::{FindingCounts, SubjectView};
+
+    fn verdict(findings: &[FindingView]) -> VerdictView {
+        VerdictView {
+            evaluated_at: Timestamp::UNIX_EPOCH,
+            worst: None,
+            findings: FindingCounts::of(findings),
+            muted: 0,
+            blind: Vec::new(),
+            failed: Vec::new(),
+            state: "ready",
+            waiting_for: Vec::new(),
+        }
+    }
+
+    fn finding(kind: &'static FindingKind, service: &str) -> FindingView {
+        FindingView {
+            code: kind.code,
+            severity: kind.severity,
+            title: kind.title,
+            subject: SubjectView { kind: "security_group", name: Some("sg-1".to_owned()) },
+            namespace: (!service.is_empty()).then(|| "shop".into()),
+            service: (!service.is_empty()).then(|| service.into()),
+            message: "Something.".to_owned(),
+            action: kind.action,
+            page: kind.page(),
+            since: None,
+        }
+    }
+
+    fn headline_of(findings: &[FindingView], change: impl FnOnce(&mut VerdictView)) -> Headline {
+        let mut verdict = verdict(findings);
+        change(&mut verdict);
+        let headroom = HeadroomView { evaluated_at: Timestamp::UNIX_EPOCH, complete: true, schemes: Vec::new() };
+        headline(&Facts { verdict: &verdict, findings, sources: &[], headroom: &headroom, services: Some(12), targets: None })
+    }
+
+    #[test]
+    fn the_worst_is_said_first() {
+        let down = finding(&NO_HEALTHY_TARGET, "web");
+        let dark = finding(&DARK_ZONE, "api");
+        let full = finding(&RULES_EXHAUSTED, "");
+        let blocked = finding(&SERVICE_BLOCKED, "cart");
+        let said = |findings: &[&FindingView]| {
+            let findings: Vec<_> = findings.iter().map(|one| (*one).clone()).collect();
+            headline_of(&findings, |_| ()).sentence
+        };
+        assert_eq!(said(&[&full, &dark, &down]), "1 of 12 Services does not serve: shop/web.");
+        assert_eq!(said(&[&full, &dark]), "1 of 12 Services has lost a zone: shop/api. The others are served.");
+        assert_eq!(
+            said(&[&full, &blocked]),
+            "Everything is served, and there is no room for the next load balancer: security group sg-1."
+        );
+        assert_eq!(said(&[&blocked]), "Everything is served; the controller cannot go on with shop/cart.");
+        assert_eq!(said(&[]), "Everything is served, and nothing is wrong.");
+    }
+
+    #[test]
+    fn several_target_groups_of_a_service_are_one_service_and_long_lists_are_cut() {
+        let many: Vec<_> = ["a", "a", "b", "c", "d", "e"].map(|name| finding(&NO_HEALTHY_TARGET, name)).into();
+        assert_eq!(headline_of(&many, |_| ()).sentence, "5 of 12 Services do not serve: shop/a, shop/b, shop/c and 2 more.");
+    }
+
+    #[test]
+    fn who_is_blind_never_says_that_all_is_served() {
+        let blind = headline_of(&[], |verdict| verdict.blind = vec!["target_health"]);
+        assert_eq!((blind.mood, blind.word), (Mood::Unknown, "Blind"));
+        let failed = headline_of(&[], |verdict| verdict.failed = vec!["zones"]);
+        assert_eq!(failed.mood, Mood::Unknown);
+        let pending = headline_of(&[], |verdict| verdict.state = "pending");
+        assert_eq!((pending.mood, pending.word), (Mood::Unknown, "Not known yet"));
+        let dark = headline_of(&[finding(&DARK_ZONE, "api")], |verdict| verdict.blind = vec!["services"]);
+        assert!(dark.sentence.ends_with("Of the others not everything is known."), "{dark:?}");
+        let elsewhere = headline_of(&[], |verdict| verdict.blind = vec!["drift"]);
+        assert_eq!(elsewhere.sentence, "Everything is served, and of the rest not everything is known.");
     }
 }
