@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::checks::Judged;
 use crate::checks::model::Sample;
+use crate::checks::quotas::more::command;
 use crate::expose::view::findings::{ByOwner, FindingView};
 use crate::expose::view::query::Query;
 use crate::expose::view::{Families, Number, Text, is_complete, label, whole};
-use crate::inventory::quota::{QUOTAS, Quota, QuotaScope};
+use crate::inventory::quota::{QUOTAS, Quota, QuotaRequest, QuotaScope, RequestStatus};
 
 /// The quotas that load balancers use up.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -52,10 +53,39 @@ pub struct QuotaView {
     /// So much of a quota of the Region or the VPC one more load balancer takes; `null` where it takes none, or where that is
     /// not known.
     pub needed: Option<Number>,
+    /// The value that a request asks for which AWS has not decided yet, of several the largest; `null` where there is none for
+    /// more than the limit, or where that is not known.
+    pub requested: Option<Number>,
+    /// All requests that AWS has not decided yet; `null` while they are not known.
+    pub requests: Option<Vec<QuotaRequestView>>,
+    /// How more is asked for; `null` where AWS gives no more, and while the limit is not known.
+    pub increase: Option<IncreaseView>,
     /// The objects that use most of a quota that holds for each load balancer, target group or security group: at most five.
     pub fullest: Vec<FullestView>,
     /// Findings about the quota itself, the worst first.
     pub findings: Vec<FindingView>,
+}
+
+/// A request for more of a quota that AWS has not decided yet.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct QuotaRequestView {
+    /// The value asked for.
+    pub desired: Number,
+    /// `pending`, or `case_opened` where AWS made a support case of it.
+    pub status: &'static str,
+    /// Since when; `null` where AWS does not say.
+    pub requested_at: Option<Timestamp>,
+}
+
+/// How more of a quota is asked for.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct IncreaseView {
+    /// A value worth asking for: mostly twice the limit.
+    pub desired: Number,
+    /// The command that asks for it.
+    pub command: String,
 }
 
 /// An object that uses much of a quota that holds for each of its kind.
@@ -94,7 +124,7 @@ impl QuotasView {
     pub fn of(judged: &Judged, query: &Query) -> Self {
         let families = Families::of(&judged.outcome);
         let findings = ByOwner::of(judged);
-        let views = QUOTAS.iter().map(|quota| view(quota, &families, &findings));
+        let views = QUOTAS.iter().map(|quota| view(quota, judged, &families, &findings));
         let wanted = |view: &QuotaView| !query.by_finding() || view.findings.iter().any(|finding| query.wants_kind(finding));
         let (quotas, total) = query.page(views.filter(wanted).collect());
         let elastic_ips = families.samples("elastic_ips", &[]).iter();
@@ -114,8 +144,10 @@ impl QuotasView {
     }
 }
 
-fn view(quota: &Quota, families: &Families<'_>, findings: &ByOwner) -> QuotaView {
+fn view(quota: &Quota, judged: &Judged, families: &Families<'_>, findings: &ByOwner) -> QuotaView {
     let name = quota.name;
+    let increase = command(&judged.context(), name);
+    let requests = judged.snapshot.parts.quota_requests.get();
     QuotaView {
         name,
         service_code: quota.service_code,
@@ -126,8 +158,22 @@ fn view(quota: &Quota, families: &Families<'_>, findings: &ByOwner) -> QuotaView
         limit_assumed: families.truth("quota_limit_assumed", &[name]),
         used: families.value("quota_usage", &[name]).map(Number),
         needed: families.value("quota_needed_per_load_balancer", &[name]).map(Number),
+        requested: families.value("quota_requested", &[name]).map(Number),
+        requests: requests.map(|all| all.get(name).into_iter().flatten().map(request).collect()),
+        increase: increase.map(|(desired, command)| IncreaseView { desired: Number(desired), command }),
         fullest: fullest(quota, families),
         findings: findings.subject("quota", name).to_vec(),
+    }
+}
+
+fn request(request: &QuotaRequest) -> QuotaRequestView {
+    QuotaRequestView {
+        desired: Number(request.desired_value),
+        status: match request.status {
+            RequestStatus::Pending => "pending",
+            RequestStatus::CaseOpened => "case_opened",
+        },
+        requested_at: request.requested_at,
     }
 }
 
