@@ -13,7 +13,7 @@ use crate::inventory::part::FailureCategory;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
     /// The kubeconfig that was named, or the context in it, cannot be used.
-    #[error("cannot use the kubeconfig{}{}: {source}", named_file(.path), named_context(.context))]
+    #[error("cannot use the kubeconfig{}{}: {}", named_file(.path), named_context(.context), first_line(.source))]
     Kubeconfig {
         /// The file; `None` for `$KUBECONFIG` or `~/.kube/config`.
         path: Option<PathBuf>,
@@ -25,8 +25,8 @@ pub enum KubeError {
     },
     /// Nothing says where the cluster is.
     #[error(
-        "no Kubernetes cluster to watch: looked for a kubeconfig in $KUBECONFIG and ~/.kube/config ({kubeconfig}) and for a \
-         pod's service account ({in_cluster})"
+        "no Kubernetes cluster to watch: looked for a kubeconfig in $KUBECONFIG and ~/.kube/config ({}) and for a \
+         pod's service account ({in_cluster})", first_line(.kubeconfig)
     )]
     NoCluster {
         /// Why there is no kubeconfig.
@@ -49,6 +49,11 @@ fn named_file(path: &Option<PathBuf>) -> String {
 
 fn named_context(name: &Option<String>) -> String {
     name.as_ref().map(|name| format!(", context {name:?}")).unwrap_or_default()
+}
+
+/// What follows the first line of a parser's message is an excerpt of the file, which holds credentials.
+fn first_line(error: &KubeconfigError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 impl KubeError {
@@ -104,6 +109,17 @@ mod tests {
         let error = client(&settings).await.err().unwrap();
         assert_eq!(error.category(), FailureCategory::Expired);
         assert!(error.to_string().starts_with("cannot use the kubeconfig /nonexistent/config: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_read_gives_no_credentials_away() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user: {token: c2VjcmV0 user: }\n")
+            .unwrap();
+        let settings = KubeSettings { kubeconfig: Some(file.path().to_owned()), ..KubeSettings::default() };
+        let error = client(&settings).await.err().unwrap();
+        let told = error.to_string();
+        assert!(told.contains("line 5") && !told.contains("c2VjcmV0"), "{told}");
     }
 
     #[tokio::test]
