@@ -31,7 +31,7 @@ FUZZ_CASES ?= 20000
 fuzz: ## Try the readers of everything that others write with many more damaged inputs; FUZZ_CASES says how many of each.
 	PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --locked --lib --test it untrusted
 
-peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Grafana's types, Helm's engine, linters.
+peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Chromium, Grafana's types, Helm's engine, linters.
 	tests/peers.sh install
 
 image-binary: ## Build the program as the image has it, in the development profile; the tests start it in an empty root.
@@ -84,10 +84,12 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 	$(CARGO) bench --locked --no-run --bench picture
 	benches/run.sh
 
-docs: ## Write the generated parts of the documentation, and the manifests.
+docs: ## Write the generated parts of the documentation, the manifests, and the pictures of the status page.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
 	$(MAKE) manifests
+	tests/peers.sh browser
+	docs/status-page-pictures.sh
 
 dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
 	$(CARGO) build --locked --quiet

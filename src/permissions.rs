@@ -114,6 +114,7 @@ pub const AWS_ACTIONS: &[AwsAction] = {
         action("servicequotas:ListServiceQuotas", source::SERVICE_QUOTAS, &[SecurityGroups, Quotas]),
         action("servicequotas:GetServiceQuota", source::SERVICE_QUOTAS, &[Quotas]),
         action("servicequotas:GetAWSDefaultServiceQuota", source::SERVICE_QUOTAS, &[SecurityGroups, Quotas]),
+        action("servicequotas:ListRequestedServiceQuotaChangeHistory", source::QUOTA_REQUESTS, &[SecurityGroups, Quotas]),
         action_when("eks:DescribeCluster", source::EKS_CLUSTER, &[Cluster], "`aws.describe_cluster` is not `false`"),
     ]
 };

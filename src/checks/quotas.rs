@@ -1,13 +1,14 @@
 //! How much of each quota is used, and which one stands in the way of the next load balancer?
 
 pub mod cost;
+pub mod more;
 pub(super) mod usage;
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalogue::{QUOTA_ASSUMED, QUOTA_BEYOND_LIMIT, QUOTA_EXHAUSTED, QUOTA_NEARLY_EXHAUSTED};
+use super::catalogue::{QUOTA_ASSUMED, QUOTA_BEYOND_LIMIT, QUOTA_EXHAUSTED, QUOTA_NEARLY_EXHAUSTED, VPC_OF_ANOTHER_ACCOUNT};
 use super::model::{FamilyDescription, FamilyKind, FindingKind, Report, Subject};
 use super::{Check, Context};
 use crate::controller::security_groups::Roles;
@@ -16,7 +17,7 @@ use crate::inventory::ids::{LoadBalancerId, TargetGroupId};
 use crate::inventory::parts::source;
 use crate::inventory::quota::{QUOTAS, quota};
 use cost::OneMore;
-use usage::{Usage, load_balancer_usage, shared_usage, target_group_usage};
+use usage::{OF_THE_VPC, Usage, load_balancer_usage, shared_usage, target_group_usage, vpc_owner};
 
 static LIMIT: FamilyDescription = FamilyDescription {
     name: "quota_limit",
@@ -28,6 +29,13 @@ static LIMIT: FamilyDescription = FamilyDescription {
 static ASSUMED: FamilyDescription = FamilyDescription {
     name: "quota_limit_assumed",
     help: "1 where the lookup of a quota's limit was denied or failed and AWS's default is assumed: nothing may page on it. Else 0.",
+    kind: FamilyKind::Gauge,
+    labels: &["quota"],
+};
+static REQUESTED: FamilyDescription = FamilyDescription {
+    name: "quota_requested",
+    help: "The value that a request asks for which AWS has not decided yet (ListRequestedServiceQuotaChangeHistory), of several \
+           the largest; only while there is one for more than the limit.",
     kind: FamilyKind::Gauge,
     labels: &["quota"],
 };
@@ -61,8 +69,8 @@ static ELASTIC_IPS: FamilyDescription = FamilyDescription {
 /// The check.
 pub static CHECK: Check = Check {
     name: "quotas",
-    families: &[&LIMIT, &ASSUMED, &USAGE, &LOAD_BALANCER_USAGE, &TARGET_GROUP_USAGE, &ELASTIC_IPS],
-    findings: &[&QUOTA_EXHAUSTED, &QUOTA_NEARLY_EXHAUSTED, &QUOTA_ASSUMED, &QUOTA_BEYOND_LIMIT],
+    families: &[&LIMIT, &ASSUMED, &REQUESTED, &USAGE, &LOAD_BALANCER_USAGE, &TARGET_GROUP_USAGE, &ELASTIC_IPS],
+    findings: &[&QUOTA_EXHAUSTED, &QUOTA_NEARLY_EXHAUSTED, &QUOTA_ASSUMED, &QUOTA_BEYOND_LIMIT, &VPC_OF_ANOTHER_ACCOUNT],
     sources: &[
         source::LOAD_BALANCERS,
         source::TARGET_GROUPS,
@@ -109,6 +117,7 @@ pub(crate) fn fresh_since(now: Timestamp) -> Timestamp {
 
 fn run(context: &Context<'_>, report: &mut Report) {
     write_limits(context, report);
+    tell_of_a_shared_vpc(context, report);
     let one_more = OneMore::of(context, &Roles::of_load_balancers(context.snapshot));
     for usage in shared_usage(context) {
         report.family(&USAGE).sample([usage.quota.into()], usage.used);
@@ -135,10 +144,29 @@ fn write_limits(context: &Context<'_>, report: &mut Report) {
         let Some(limit) = Limit::of(context, quota.name) else { continue };
         report.family(&LIMIT).sample([quota.name.into()], limit.value);
         report.family(&ASSUMED).sample([quota.name.into()], f64::from(u8::from(limit.assumed)));
+        if let Some(request) = more::pending(context, quota.name) {
+            report.family(&REQUESTED).sample([quota.name.into()], request.desired_value);
+        }
         if limit.assumed {
             let message = format!("the limit of {} could not be read and is assumed to be {}", quota.name, limit.value);
             report.find(&QUOTA_ASSUMED, Subject::Quota(quota.name), None, message);
         }
+    }
+}
+
+/// Where others use the same VPC unseen, its quotas are not told, and what is counted in it is at least so much.
+fn tell_of_a_shared_vpc(context: &Context<'_>, report: &mut Report) {
+    let parts = &context.snapshot.parts;
+    let (Some(vpc), Some(account), Some(owner)) = (&parts.scope.vpc_id, &parts.scope.account_id, vpc_owner(parts)) else {
+        return;
+    };
+    if *owner != **account {
+        let message = format!(
+            "{vpc} belongs to account {owner}: interfaces, security groups and tags of others in it cannot be seen, so usage of {} \
+             is not known, and what is counted of this account's own is a lower bound of what the VPC holds",
+            OF_THE_VPC.join(", "),
+        );
+        report.find(&VPC_OF_ANOTHER_ACCOUNT, Subject::Cluster, None, message);
     }
 }
 
@@ -192,17 +220,21 @@ fn judge<'a>(
     subject: impl Fn() -> Subject,
     report: &mut Report,
 ) {
-    let mut worst: Option<(&'static FindingKind, f64, String)> = None;
+    let mut worst: Option<(&'static FindingKind, f64, f64, &Usage)> = None;
     for usage in usages {
         let Some(limit) = Limit::of(context, usage.quota).filter(|limit| !limit.assumed) else { continue };
         let need = one_more.need(usage.quota);
         let Some(kind) = verdict(usage, limit.value, need, context.policy.quota_warning_ratio) else { continue };
         let left = limit.value - usage.used;
-        if worst.as_ref().is_none_or(|(known, least, _)| (kind.severity, -left) > (known.severity, -least)) {
-            worst = Some((kind, left, sentence(&subject(), usage, limit.value, one_more)));
+        if worst.as_ref().is_none_or(|(known, least, ..)| (kind.severity, -left) > (known.severity, -least)) {
+            worst = Some((kind, left, limit.value, usage));
         }
     }
-    if let Some((kind, _, message)) = worst {
+    if let Some((kind, _, limit, usage)) = worst {
+        let mut message = sentence(&subject(), usage, limit, one_more);
+        if !std::ptr::eq(kind, &QUOTA_BEYOND_LIMIT) {
+            message.push_str(&more::way_out(context, usage.quota));
+        }
         report.find(kind, subject(), None, message);
     }
 }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use super::catalogue::{RULES_BEYOND_LIMIT, RULES_EXHAUSTED, RULES_NEARLY_EXHAUSTED, UNKNOWN_PREFIX_LIST_WEIGHT};
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::quotas::cost::OneMore;
-use super::quotas::{Limit, fresh_since};
+use super::quotas::{Limit, fresh_since, more};
 use super::{Check, Context};
 use crate::config::policy::SecurityGroupScope;
 use crate::controller::security_groups::{Role, Roles};
@@ -62,6 +62,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
         restarted: has_restarted(context),
         fresh: context.snapshot.parts.security_groups.fresh_since(fresh_since(context.now)).is_some(),
         warning_ratio: context.policy.quota_warning_ratio,
+        way_out: more::way_out(context, QUOTA),
     };
     let lists_to_come = lists_to_come(context);
     for group in groups.values().filter(|group| is_counted(context, &roles, group)) {
@@ -126,6 +127,8 @@ struct Judge {
     /// The controller started lately: its rules pile up until it has seen every binding, and then become fewer again.
     restarted: bool,
     warning_ratio: f64,
+    /// How one gets more of the quota.
+    way_out: String,
 }
 
 /// For how long after its start the controller grants rules without revoking any: it looks at bindings that did not change
@@ -179,7 +182,7 @@ impl Judge {
             let need = needs(&family);
             let basis = self.one_more.basis(QUOTA).map(|basis| format!(" ({basis})")).unwrap_or_default();
             let more = if need > 0.0 { format!(", and one more load balancer needs {need} free{basis}") } else { String::new() };
-            format!("{} uses {used} of {limit} inbound rules in {family}{more}", named(group))
+            format!("{} uses {used} of {limit} inbound rules in {family}{more}{}", named(group), self.way_out)
         };
         let subject = Subject::SecurityGroup(group.id.clone());
         let is_full = |family: &IpFamily, left: f64| needs(family) > 0.0 && left < needs(family);

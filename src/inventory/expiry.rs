@@ -42,6 +42,7 @@ pub(super) fn forget_stale(parts: &mut Parts, now: Timestamp, expiry: Expiry) {
         prefix_lists by PREFIX_LISTS,
         addresses by ADDRESSES,
         quotas by SERVICE_QUOTAS,
+        quota_requests by QUOTA_REQUESTS,
         services by SERVICES,
         endpoint_slices by ENDPOINT_SLICES,
         nodes by NODES,

@@ -23,6 +23,7 @@ use super::kube::{
     Service, TargetGroupBinding,
 };
 use super::part::{Failure, Part};
+use super::quota::QuotaRequest;
 
 /// A list of the API: key to object.
 pub type List<K, V> = Part<BTreeMap<K, Arc<V>>>;
@@ -76,6 +77,9 @@ pub struct Parts {
     pub addresses: List<AllocationId, Address>,
     /// Quota values by our quota names (`inventory::quota::Quota::name`).
     pub quotas: Part<BTreeMap<Arc<str>, QuotaValue>>,
+    /// Requests for more of a quota that are not decided yet, by our quota names, the oldest first; quotas without one are
+    /// left out.
+    pub quota_requests: Part<BTreeMap<Arc<str>, Vec<QuotaRequest>>>,
     /// Services.
     pub services: List<ObjectName, Service>,
     /// Services that went away lately.
@@ -205,6 +209,7 @@ pub mod source {
         LOAD_BALANCERS = "aws_load_balancers",
         NETWORK_INTERFACES = "aws_network_interfaces",
         PREFIX_LISTS = "aws_prefix_lists",
+        QUOTA_REQUESTS = "aws_quota_requests",
         ROUTE_TABLES = "aws_route_tables",
         SECURITY_GROUPS = "aws_security_groups",
         SERVICE_QUOTAS = "aws_service_quotas",

@@ -1,5 +1,9 @@
 //! Which quotas are watched? One table: AWS's codes, defaults and names; `reference` facts, dated 2026-11-24.
 
+mod request;
+
+pub use request::{QuotaRequest, RequestStatus, increase_command, next_value};
+
 /// What a quota is counted over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaScope {

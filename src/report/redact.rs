@@ -16,10 +16,20 @@ const ID_PREFIXES: &[&str] = &["subnet", "vpc", "sg", "sgr", "i", "eni", "eipall
 
 /// Replaces them in every text of a JSON tree, keys included.
 pub fn redact(tree: &mut Value) {
+    rename_requests(tree);
     let mut found = Found::default();
     visit(tree, &mut |text| found.look(text));
     let replacements = Replacements::of(&found);
     rewrite(tree, &|text| replacements.apply(text));
+}
+
+/// The ids of quota requests follow no pattern that could be told from other words: they are counted instead.
+fn rename_requests(tree: &mut Value) {
+    let by_quota = tree.pointer_mut("/quota_requests/value").and_then(Value::as_object_mut);
+    let requests = by_quota.into_iter().flat_map(|map| map.values_mut()).filter_map(Value::as_array_mut).flatten();
+    for (request, number) in requests.zip(1..) {
+        request["id"] = format!("request-{number}").into();
+    }
 }
 
 fn visit(tree: &Value, see: &mut impl FnMut(&str)) {
@@ -281,6 +291,16 @@ mod tests {
         assert!(text.contains(&format!("k8s-shop-web-0123456789-{id}.elb")), "{text}");
         assert_eq!(tree[new]["owner"], "000000000001");
         assert!(text.contains("arn:aws:sts::000000000001:assumed-role"), "{text}");
+    }
+
+    #[test]
+    fn requests_for_more_of_a_quota_lose_their_ids_and_nothing_else() {
+        let request = |id: &str| json!({"id": id, "status": "pending", "desired_value": 120.0, "requested_at": null});
+        let mut tree = json!({"quota_requests": {"value": {"a": [request("d187537d15254312a9609aa51bbf7624u7W49tPO")], "b": [request("x")]}}});
+        redact(&mut tree);
+        let requests = &tree["quota_requests"]["value"];
+        assert_eq!((&requests["a"][0]["id"], &requests["b"][0]["id"]), (&json!("request-1"), &json!("request-2")));
+        assert_eq!(requests["a"][0]["desired_value"], 120.0);
     }
 
     #[test]

@@ -102,6 +102,7 @@ operations! {
     GetAWSDefaultServiceQuota: ServiceQuotas,
     ListServiceQuotas: ServiceQuotas,
     ListAWSDefaultServiceQuotas: ServiceQuotas,
+    ListRequestedServiceQuotaChangeHistory: ServiceQuotas,
     GetCallerIdentity: Sts,
     DescribeCluster: Eks,
 }

@@ -6,7 +6,7 @@ use super::{
     aws_api::AwsError,
     operations::Operation,
     query::page,
-    world::{QuotaEntry, World},
+    world::{QuotaChange, QuotaEntry, World},
 };
 
 /// `MaxResults` of the lists.
@@ -21,6 +21,13 @@ pub(crate) fn answer(operation: Operation, world: &World, request: &Value) -> Re
         return Err(no_such(format!("The request failed because the specified service does not exist: {service}")));
     }
     match operation {
+        Operation::ListRequestedServiceQuotaChangeHistory => {
+            let of_service = world.quota_requests.iter().filter(|(_, change)| change.quota.0 == service);
+            let wanted = text("Status");
+            let of_status = of_service.filter(|(_, change)| wanted.is_none_or(|status| status == change.status));
+            let all = of_status.map(|(id, change)| (id.to_string(), tell_change(world, id, change)));
+            listed("RequestedQuotas", all, request)
+        }
         Operation::GetServiceQuota | Operation::GetAWSDefaultServiceQuota => {
             let code = text("QuotaCode").ok_or_else(|| AwsError::bad("IllegalArgumentException", "QuotaCode is missing"))?;
             let quota = known
@@ -33,29 +40,64 @@ pub(crate) fn answer(operation: Operation, world: &World, request: &Value) -> Re
             Ok(json!({ "Quota": quota }).to_string())
         }
         _ => {
-            let size = match request.get("MaxResults") {
-                None => PAGE,
-                Some(size) => size
-                    .as_u64()
-                    .and_then(|size| usize::try_from(size).ok())
-                    .filter(|size| (1..=PAGE).contains(size))
-                    .ok_or_else(|| AwsError::bad("IllegalArgumentException", "MaxResults must be between 1 and 100"))?,
-            };
             let all = known
                 .filter(|(_, quota)| !applied || quota.applied.is_some())
                 .map(|((service, code), quota)| ((*code).to_owned(), tell(world, service, code, quota, applied)));
-            let (quotas, next) = page(all, text("NextToken"), size, "InvalidPaginationTokenException")?;
-            let mut answer = json!({ "Quotas": quotas });
-            if let Some(next) = next {
-                answer["NextToken"] = next.into();
-            }
-            Ok(answer.to_string())
+            listed("Quotas", all, request)
         }
     }
 }
 
+/// A page of a list, under its name.
+fn listed(name: &str, all: impl Iterator<Item = (String, Value)>, request: &Value) -> Result<String, AwsError> {
+    let size = match request.get("MaxResults") {
+        None => PAGE,
+        Some(size) => size
+            .as_u64()
+            .and_then(|size| usize::try_from(size).ok())
+            .filter(|size| (1..=PAGE).contains(size))
+            .ok_or_else(|| AwsError::bad("IllegalArgumentException", "MaxResults must be between 1 and 100"))?,
+    };
+    let token = request.get("NextToken").and_then(Value::as_str);
+    let (items, next) = page(all, token, size, "InvalidPaginationTokenException")?;
+    let mut answer = json!({ name: items });
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
+    }
+    Ok(answer.to_string())
+}
+
 fn no_such(message: String) -> AwsError {
     AwsError::bad("NoSuchResourceException", message)
+}
+
+fn tell_change(world: &World, id: &str, change: &QuotaChange) -> Value {
+    let (service, code) = change.quota;
+    let name = world.quotas.get(&change.quota).map_or(code, |quota| quota.name);
+    json!({
+        "Id": id,
+        "ServiceCode": service,
+        "ServiceName": service_name(service),
+        "QuotaCode": code,
+        "QuotaName": name,
+        "DesiredValue": change.desired,
+        "Status": change.status,
+        "Created": change.created.as_second(),
+        "LastUpdated": change.created.as_second(),
+        "Requester": format!("{{\"accountId\":\"{}\"}}", world.scope.account_id),
+        "QuotaArn": format!("arn:aws:servicequotas:{}:{}:{service}/{code}", world.scope.region, world.scope.account_id),
+        "GlobalQuota": false,
+        "Unit": "None",
+        "QuotaRequestedAtLevel": "ACCOUNT",
+    })
+}
+
+fn service_name(service: &str) -> &'static str {
+    match service {
+        "vpc" => "Amazon Virtual Private Cloud (Amazon VPC)",
+        "ec2" => "Amazon Elastic Compute Cloud (Amazon EC2)",
+        _ => "Elastic Load Balancing (ELB)",
+    }
 }
 
 fn tell(world: &World, service: &str, code: &str, quota: &QuotaEntry, applied: bool) -> Value {
@@ -63,12 +105,12 @@ fn tell(world: &World, service: &str, code: &str, quota: &QuotaEntry, applied: b
     let account = if applied { &*world.scope.account_id } else { "" };
     json!({
         "ServiceCode": service,
-        "ServiceName": match service {
-            "vpc" => "Amazon Virtual Private Cloud (Amazon VPC)",
-            "ec2" => "Amazon Elastic Compute Cloud (Amazon EC2)",
-            _ => "Elastic Load Balancing (ELB)",
-        },
-        "QuotaArn": format!("arn:aws:servicequotas:{}:{account}:{service}/{code}", world.scope.region),
+        "ServiceName": service_name(service),
+        "QuotaArn": format!(
+            "arn:{}:servicequotas:{}:{account}:{service}/{code}",
+            world.scope.partition.name(),
+            world.scope.region
+        ),
         "QuotaCode": code,
         "QuotaName": quota.name,
         "Value": if applied { quota.value() } else { quota.default },

@@ -5,6 +5,7 @@
 mod build;
 mod edit;
 mod kind;
+mod partition;
 mod plan;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use build::{ACCOUNT_ID, CLUSTER_NAME, CONTROLLER_VERSION, REGION, annotation};
 pub use edit::{Change, EditError};
 pub use kind::WorldKind;
+pub use partition::Partition;
 
 use crate::inventory::aws::{Attributes, Forward, HealthCheck, Rule, Tags};
 use crate::inventory::ids::{
@@ -59,6 +61,8 @@ pub struct World {
     pub target_groups: BTreeMap<TargetGroupId, TargetGroup>,
     /// Quotas by service code and quota code.
     pub quotas: BTreeMap<(&'static str, &'static str), QuotaEntry>,
+    /// Requests for more of a quota, decided or not, by `Id`.
+    pub quota_requests: BTreeMap<Arc<str>, QuotaChange>,
     /// Nodes of the cluster.
     pub nodes: BTreeMap<NodeName, Node>,
     /// Services of the cluster.
@@ -89,6 +93,8 @@ pub struct World {
 pub struct WorldScope {
     /// The account.
     pub account_id: Arc<str>,
+    /// The partition of its Region.
+    pub partition: Partition,
     /// The Region.
     pub region: Arc<str>,
     /// The controller's `--cluster-name`.
@@ -366,6 +372,19 @@ impl QuotaEntry {
     }
 }
 
+/// A request for more of a quota.
+#[derive(Debug, Clone)]
+pub struct QuotaChange {
+    /// `ServiceCode` and `QuotaCode`.
+    pub quota: (&'static str, &'static str),
+    /// `DesiredValue`.
+    pub desired: f64,
+    /// `Status`.
+    pub status: &'static str,
+    /// `Created`.
+    pub created: Timestamp,
+}
+
 /// A node.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -536,7 +555,7 @@ impl World {
     }
 
     fn elb_arn_prefix(&self) -> String {
-        format!("arn:aws:elasticloadbalancing:{}:{}:", self.scope.region, self.scope.account_id)
+        format!("arn:{}:elasticloadbalancing:{}:{}:", self.scope.partition.name(), self.scope.region, self.scope.account_id)
     }
 
     /// The load balancer that was made for a Service of this cluster, whoever made it.

@@ -81,6 +81,7 @@ async fn ask(config: SdkConfig, settings: AwsSettings, store: Store, observer: A
         tasks.spawn(eks::keep(clients.eks.clone(), store.clone(), intervals.clone()));
     }
     lists::start(&mut tasks, &clients, &store, intervals, &vpc, &observer);
+    tasks.spawn(quotas::requests::keep(clients.quotas.clone(), store.clone(), intervals.clone()));
     tasks.spawn(quotas::keep(clients, store, intervals.clone()));
     // They run for ever: one that ended took its part of the picture with it, and silence would read as health.
     while let Some(ended) = tasks.join_next().await {

@@ -280,7 +280,7 @@ fn a_configured_cost_takes_the_place_of_the_median() {
     assert_eq!(internal(&world, "target_groups"), Some(0.0));
     let said = world.run(&quotas::CHECK);
     assert_eq!(said.findings(), [("NLB401", "quota target_groups".to_owned())]);
-    assert!(said.messages()[0].ends_with("needs 5 (as policy.load_balancer_cost says)"), "{said:?}");
+    assert!(said.messages()[0].contains("needs 5 (as policy.load_balancer_cost says); to ask for "), "{said:?}");
 }
 
 #[test]

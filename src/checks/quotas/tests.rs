@@ -4,7 +4,7 @@ use crate::inventory::aws::{Address, QuotaOrigin, Target, TargetState, TargetTyp
 use crate::inventory::ids::{NetworkInterfaceId, VpcId};
 use crate::inventory::part::Part;
 use crate::inventory::parts::source;
-use crate::inventory::quota::QUOTAS;
+use crate::inventory::quota::{QUOTAS, QuotaRequest, RequestStatus};
 use jiff::ToSpan;
 use std::sync::Arc;
 
@@ -137,7 +137,11 @@ fn load_balancers_of_the_region_warn_at_ninety_percent_and_page_at_the_limit() {
     }
     let said = with(10.0).run(&CHECK);
     assert_eq!(said.findings(), [("NLB401", "quota network_load_balancers".to_owned())]);
-    assert_eq!(said.messages(), ["10 of 10 network_load_balancers are used, and one more load balancer needs 1"]);
+    assert_eq!(
+        said.messages(),
+        ["10 of 10 network_load_balancers are used, and one more load balancer needs 1; to ask for 20: aws service-quotas \
+          request-service-quota-increase --service-code elasticloadbalancing --quota-code L-69A177A2 --desired-value 20"]
+    );
 }
 
 #[test]
@@ -288,7 +292,10 @@ fn with_cross_zone_on_one_zones_quota_holds_for_the_whole_load_balancer() {
     assert_eq!(said.findings(), [("NLB401", "load balancer net/web/1".to_owned())]);
     assert_eq!(
         said.messages(),
-        ["load balancer net/web/1 uses 500 of 500 targets_per_availability_zone_per_network_load_balancer"]
+        [
+            "load balancer net/web/1 uses 500 of 500 targets_per_availability_zone_per_network_load_balancer; to ask for 1000: aws \
+          service-quotas request-service-quota-increase --service-code elasticloadbalancing --quota-code L-B211E961 --desired-value 1000"
+        ]
     );
 }
 
@@ -364,7 +371,7 @@ fn a_load_balancer_is_found_once_for_what_is_worst() {
     world.set_quota(LISTENERS, 1.0, QuotaOrigin::Applied);
     let said = world.run(&CHECK);
     assert_eq!(said.findings(), [("NLB401", "load balancer net/web/1".to_owned())]);
-    assert!(said.messages()[0].ends_with(TARGETS_ZONE), "{said:?}");
+    assert!(said.messages()[0].contains(TARGETS_ZONE), "{said:?}");
 }
 
 const CERTIFICATES: &str = "certificates_per_network_load_balancer";
@@ -434,4 +441,64 @@ fn the_warning_comes_at_two_load_balancers_or_a_tenth_whichever_is_more() {
         let codes = if warns { vec!["NLB402"] } else { vec![] };
         assert_eq!(world.run(&CHECK).codes(), codes, "{used} of {limit}");
     }
+}
+
+fn request(desired_value: f64, status: RequestStatus) -> QuotaRequest {
+    QuotaRequest { id: "r1".into(), status, desired_value, requested_at: Some(now()) }
+}
+
+/// As many load balancers as there may be.
+fn full() -> World {
+    let mut world = World::healthy();
+    world.set_quota("network_load_balancers", 1.0, QuotaOrigin::Applied);
+    world
+}
+
+fn requested(world: &mut World, requests: Vec<QuotaRequest>) {
+    world.parts.quota_requests = Part::fetched([("network_load_balancers".into(), requests)].into(), now());
+}
+
+#[test]
+fn a_request_on_its_way_is_told_with_its_value_and_since_when_in_place_of_the_command() {
+    let mut world = full();
+    let said = world.run(&CHECK);
+    assert!(said.messages()[0].contains("--quota-code L-69A177A2 --desired-value 2"), "{said:?}");
+    assert_eq!(said.value("quota_requested", &["network_load_balancers"]), None);
+
+    requested(&mut world, vec![request(80.0, RequestStatus::Pending), request(60.0, RequestStatus::CaseOpened)]);
+    let said = world.run(&CHECK);
+    assert_eq!(said.codes(), ["NLB401"], "asking changes nothing about the limit");
+    let since = now().strftime("%Y-%m-%d").to_string();
+    assert!(said.messages()[0].ends_with(&format!("needs 1; a request for 80 is pending since {since}")), "{said:?}");
+    assert_eq!(said.series("quota_requested"), [["network_load_balancers"]]);
+    assert_eq!(said.value("quota_requested", &["network_load_balancers"]), Some(80.0), "the largest");
+
+    requested(&mut world, vec![QuotaRequest { requested_at: None, ..request(60.0, RequestStatus::CaseOpened) }]);
+    assert!(world.run(&CHECK).messages()[0].ends_with("; a request for 60 is a support case"));
+}
+
+#[test]
+fn a_request_for_no_more_than_is_allowed_is_none_and_an_unknown_list_is_not_an_empty_one() {
+    let mut world = full();
+    requested(&mut world, vec![request(1.0, RequestStatus::Pending)]);
+    let said = world.run(&CHECK);
+    assert!(said.messages()[0].contains("--desired-value 2"), "{said:?}");
+    assert_eq!(said.value("quota_requested", &["network_load_balancers"]), None);
+    world.parts.quota_requests = Part::default();
+    world.parts.quota_requests.fail(failure(), now());
+    let said = world.run(&CHECK);
+    assert_eq!((said.codes(), said.value("quota_requested", &["network_load_balancers"])), (vec!["NLB401"], None));
+    assert_eq!(said.value("quota_limit", &["network_load_balancers"]), Some(1.0), "the limits do not depend on it");
+}
+
+#[test]
+fn the_command_names_the_region_and_what_aws_never_raises_has_none() {
+    let mut world = full();
+    world.parts.scope.region = Some("eu-west-1".into());
+    assert!(world.run(&CHECK).messages()[0].ends_with("--desired-value 2 --region eu-west-1"));
+    let mut world = World::healthy();
+    world.set_quota(LISTENERS, 1.0, QuotaOrigin::Applied);
+    let said = world.run(&CHECK);
+    assert_eq!(said.codes(), ["NLB402"]);
+    assert!(said.messages()[0].ends_with("; AWS does not raise this quota"), "{said:?}");
 }

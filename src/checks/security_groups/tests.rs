@@ -4,6 +4,7 @@ use crate::config::policy::SecurityGroupScope;
 use crate::inventory::aws::{IpFamily, Peer, PrefixList, QuotaOrigin};
 use crate::inventory::ids::{PrefixListId, SecurityGroupId};
 use crate::inventory::part::Part;
+use crate::inventory::quota::{QuotaRequest, RequestStatus};
 use jiff::ToSpan;
 use std::sync::Arc;
 
@@ -58,8 +59,30 @@ fn an_endpoint_group_warns_at_ninety_percent_and_pages_when_nothing_is_left() {
     assert_eq!(said.findings(), [("NLB301", "security group sg-node".to_owned())]);
     assert_eq!(
         said.messages(),
-        ["sg-node (sg-node-name) uses 60 of 60 inbound rules in ipv4, and one more load balancer needs 1 free"]
+        [
+            "sg-node (sg-node-name) uses 60 of 60 inbound rules in ipv4, and one more load balancer needs 1 free; to ask for 120: aws \
+          service-quotas request-service-quota-increase --service-code vpc --quota-code L-0EA8095F --desired-value 120"
+        ]
     );
+}
+
+#[test]
+fn of_rules_no_more_is_asked_for_than_the_groups_of_an_interface_allow() {
+    let end = |rules: f64, groups: f64| {
+        let mut world = with_rules(rules as u32, 0);
+        world.set_quota(QUOTA, rules, QuotaOrigin::Applied);
+        world.set_quota("security_groups_per_network_interface", groups, QuotaOrigin::Applied);
+        world.run(&CHECK).messages()[0].to_string()
+    };
+    assert!(end(120.0, 5.0).ends_with("--desired-value 200"), "200 rules x 5 groups = 1000");
+    assert!(
+        end(200.0, 5.0)
+            .ends_with("; more than 200 cannot be had, since rules per group times groups per interface may not exceed 1000")
+    );
+    let mut world = with_rules(60, 0);
+    let request = QuotaRequest { id: "r".into(), status: RequestStatus::Pending, desired_value: 90.0, requested_at: None };
+    world.parts.quota_requests = Part::fetched([(QUOTA.into(), vec![request])].into(), now());
+    assert!(world.run(&CHECK).messages()[0].ends_with("needs 1 free; a request for 90 is pending"));
 }
 
 #[test]

@@ -436,6 +436,28 @@ async fn quotas_fall_back_as_they_do_at_aws() {
 }
 
 #[tokio::test]
+async fn requests_for_more_come_in_pages_and_by_status() {
+    let simulator = simulator(Sizes::default()).await;
+    simulator.world.edit(|world| {
+        for (id, status) in [("r1", "PENDING"), ("r2", "APPROVED"), ("r3", "CASE_OPENED")] {
+            world.request_quota(id, ("vpc", "L-0EA8095F"), 120.0, status, crate::clock::now());
+        }
+    });
+    let client = quotas(&simulator);
+    let list = || client.list_requested_service_quota_change_history().service_code("vpc");
+    let first = list().max_results(2).send().await.unwrap();
+    assert_eq!((first.requested_quotas().len(), first.next_token().is_some()), (2, true));
+    let second = list().max_results(2).set_next_token(first.next_token().map(str::to_owned)).send().await.unwrap();
+    let third = &second.requested_quotas()[0];
+    assert_eq!((third.id(), third.desired_value(), third.quota_code()), (Some("r3"), Some(120.0), Some("L-0EA8095F")));
+    assert!(third.created().is_some() && second.next_token().is_none());
+    let pending = list().status(aws_sdk_servicequotas::types::RequestStatus::Pending).send().await.unwrap();
+    assert_eq!(pending.requested_quotas().len(), 1);
+    let others = client.list_requested_service_quota_change_history().service_code("ec2").send().await.unwrap();
+    assert!(others.requested_quotas().is_empty());
+}
+
+#[tokio::test]
 async fn the_caller_is_known_and_calls_are_counted() {
     let simulator = simulator(Sizes::default()).await;
     let who = sts(&simulator).get_caller_identity().send().await.unwrap();

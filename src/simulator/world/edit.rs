@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::{Event, Health, Text, World};
+use super::{Event, Health, QuotaChange, Text, World};
 use crate::inventory::{
     aws::{Peer, Rule},
     ids::{LoadBalancerId, NodeName, ObjectName, SecurityGroupId, SubnetId, TargetGroupId},
@@ -51,6 +51,18 @@ fn missing(kind: &'static str, name: &impl ToString) -> EditError {
 }
 
 impl World {
+    /// Somebody asks for more of a quota, by its service code and quota code.
+    pub fn request_quota(
+        &mut self,
+        id: &str,
+        quota: (&'static str, &'static str),
+        desired: f64,
+        status: &'static str,
+        created: Timestamp,
+    ) {
+        self.quota_requests.insert(id.into(), QuotaChange { quota, desired, status, created });
+    }
+
     /// Sets the health of one target (of all its ports in this group).
     pub fn set_target_health(&mut self, group: &TargetGroupId, target: &str, health: &Health) -> Result<(), EditError> {
         let targets = &mut self.target_groups.get_mut(group).ok_or_else(|| missing("target group", group))?.targets;

@@ -1,7 +1,9 @@
 //! How much is allowed? Applied values first, else AWS's defaults, else the built-in table, and which of them it was.
 //!
 //! A pass costs one call for the account limits, a page per 100 quotas of VPC and of Elastic Load Balancing, one for the
-//! Elastic IPs, and one for each watched quota that nobody ever raised.
+//! Elastic IPs, and one for each watched quota that nobody ever raised. What was asked for and is not decided yet is `requests`' business.
+
+pub(crate) mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

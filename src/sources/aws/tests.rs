@@ -208,6 +208,10 @@ fn recorded(call: &Call) -> Answer {
             r#"{"Quotas":[{"QuotaCode":"L-0EA8095F","Value":120.0},{"QuotaCode":"L-2AFB9258","ErrorReason":{"ErrorCode":"DEPENDENCY_SERVICE_ERROR"}}]}"#.to_owned()
         }
         "ListServiceQuotas" => r#"{"Quotas":[]}"#.to_owned(),
+        "ListRequestedServiceQuotaChangeHistory" if call.get("body").contains("vpc") => {
+            r#"{"RequestedQuotas":[{"Id":"r1","ServiceCode":"vpc","QuotaCode":"L-0EA8095F","DesiredValue":200.0,"Status":"CASE_OPENED","Created":1790000000.5},{"Id":"r0","ServiceCode":"vpc","QuotaCode":"L-0EA8095F","DesiredValue":120.0,"Status":"APPROVED","Created":1780000000}]}"#.to_owned()
+        }
+        "ListRequestedServiceQuotaChangeHistory" => r#"{"RequestedQuotas":[]}"#.to_owned(),
         "DescribeCluster" => r#"{"cluster":{"name":"demo"}}"#.to_owned(),
         "GetServiceQuota" => return Some((400, r#"{"__type":"NoSuchResourceException","Message":"none"}"#.to_owned())),
         "GetAWSDefaultServiceQuota" => r#"{"Quota":{"Value":7.0}}"#.to_owned(),
@@ -275,10 +279,36 @@ async fn a_recorded_world_comes_in_whole() {
     assert_eq!(quotas["security_groups_per_network_interface"].origin, QuotaOrigin::Assumed, "an error reason is no value");
     assert_eq!((quotas["elastic_ips"].value, quotas["elastic_ips"].origin), (7.0, QuotaOrigin::AwsDefault));
     assert_eq!(quotas["target_groups"].origin, QuotaOrigin::Applied);
+    let requests = parts.quota_requests.complete().unwrap();
+    assert_eq!(requests.keys().map(|name| &**name).collect::<Vec<_>>(), ["rules_per_security_group"]);
+    assert_eq!(requests["rules_per_security_group"].iter().map(|request| request.desired_value).collect::<Vec<_>>(), [200.0]);
     for name in super::ledger::names().filter(|name| *name != source::SERVICE_QUOTAS) {
         assert_eq!(fake.observer.unknown(name), 0, "{name}");
         assert_eq!(parts.sources[name].missing, 0, "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_see_requests_still_sees_the_limits() {
+    let fake = Fake::start(|call| match call.action.as_str() {
+        "ListRequestedServiceQuotaChangeHistory" => {
+            Some((400, r#"{"__type":"AccessDeniedException","Message":"not authorized"}"#.to_owned()))
+        }
+        _ => recorded(call),
+    })
+    .await;
+    let store = store();
+    let running = run(&fake, fake.settings(), &store);
+    let parts = until(&store, "a refusal, and the limits", |parts| {
+        parts.quota_requests.failure.is_some() && succeeded(parts, source::SERVICE_QUOTAS)
+    })
+    .await;
+    running.abort();
+    assert!(parts.quota_requests.get().is_none_or(|requests| requests.is_empty()) && parts.quota_requests.complete().is_none());
+    let failure = parts.sources[source::QUOTA_REQUESTS].failure.as_ref().unwrap();
+    assert_eq!(failure.category, FailureCategory::Denied);
+    assert_eq!(parts.quotas.complete().unwrap()["rules_per_security_group"].value, 120.0);
+    assert!(parts.quotas.failure.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
