@@ -44,6 +44,10 @@ RUN touch src/main.rs src/lib.rs \
     && BUILD_REVISION="$REVISION" cargo build --release --locked --no-default-features --target "$(cat triple)" \
     && install -D "target/$(cat triple)/release/eks-nlb-exporter" /out/eks-nlb-exporter
 
+# The program alone: `--target program --output type=local,dest=…` gives the file that the image holds.
+FROM scratch AS program
+COPY --from=build /out/eks-nlb-exporter /eks-nlb-exporter
+
 # glibc, libgcc and CA certificates; no shell, no package manager. The same Debian as the builder's, so the same glibc.
 FROM gcr.io/distroless/cc-debian13:nonroot
 
@@ -56,7 +60,7 @@ LABEL org.opencontainers.image.title="eks-nlb-exporter" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-COPY --from=build /out/eks-nlb-exporter /usr/local/bin/eks-nlb-exporter
+COPY --from=program /eks-nlb-exporter /usr/local/bin/eks-nlb-exporter
 COPY LICENSE /usr/share/doc/eks-nlb-exporter/LICENSE
 USER 65532:65532
 EXPOSE 10669

@@ -13,7 +13,7 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 EXPORTER := $(CARGO_TARGET_DIR)/debug/eks-nlb-exporter
 CARGO ?= cargo
 
-.PHONY: help demo test check fmt bench docs dashboards-picture peers deny advisories clean image image-binary manifests
+.PHONY: help demo test fuzz check fmt bench docs dashboards-picture peers deny sbom advisories release-check clean image image-binary manifests
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,12 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 
 test: peers image-binary ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
+
+# So many cases of each property of the readers of untrusted text; `make test` tries 256.
+FUZZ_CASES ?= 20000
+
+fuzz: ## Try the readers of everything that others write with many more damaged inputs; FUZZ_CASES says how many of each.
+	PROPTEST_CASES=$(FUZZ_CASES) $(CARGO) test --locked --lib --test it untrusted
 
 peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Chromium, Grafana's types, Helm's engine, linters.
 	tests/peers.sh install
@@ -41,7 +47,7 @@ manifests: ## Render the plain manifests from the Helm chart, and copy rules and
 	tests/peers.sh helm
 	PATH="$$(tests/peers.sh path):$$PATH" python deploy/render.py
 
-check: fmt deny ## Formatting, lints, documentation, dependencies, generated files.
+check: fmt deny sbom ## Formatting, lints, documentation, dependencies, generated files.
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -54,12 +60,24 @@ fmt:
 deny: $(TOOLS)/bin/cargo-deny ## Licences, sources and duplicates of the dependencies.
 	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny check bans licenses sources
 
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## Write what the image is made of (CycloneDX), for each architecture, and check it.
+	tests/peers.sh sbom
+	PATH="$(TOOLS)/bin:$$(tests/peers.sh path):$$PATH" python deploy/sbom.py $(CARGO_TARGET_DIR)/sbom
+
 advisories: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities; fetches the advisory database.
 	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny check advisories
 
 $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install --quiet --locked cargo-deny --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
+
+$(TOOLS)/bin/cargo-cyclonedx:
+	$(CARGO) install --quiet --locked cargo-cyclonedx --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+
+# The version that is about to be tagged, e.g. `make release-check VERSION=1.2.3`.
+release-check: ## Say whether Cargo.toml, the chart, the Dockerfile and the changelog are all of VERSION.
+	deploy/release-check.sh "$(VERSION)"
 
 bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a table. Takes some minutes.
 	# Builds the program too, with the same features: one build instead of two.

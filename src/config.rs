@@ -244,12 +244,16 @@ impl Config {
     }
 }
 
+/// What is repeated of the file at most: it may be one line of any length.
+const LONGEST_EXCERPT: usize = 200;
+
 /// The parser's message in one line, with the line of the file it is about in place of the excerpt.
 fn one_line(error: &serde_saphyr::Error, text: &str) -> String {
     let message = error.to_string();
     let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
     let line = error.location().and_then(|location| text.lines().nth(usize::try_from(location.line()).ok()?.checked_sub(1)?));
-    line.map_or_else(|| first.to_owned(), |line| format!("{first} in {:?}", line.trim()))
+    let short = |text: &str| text.chars().take(LONGEST_EXCERPT).collect::<String>();
+    line.map_or_else(|| short(first), |line| format!("{} in {:?}", short(first), short(line.trim())))
 }
 
 #[cfg(test)]
@@ -264,6 +268,14 @@ mod tests {
     fn an_empty_file_is_the_default() {
         for text in ["", "\n", "# nothing yet\n"] {
             assert_eq!(parse(text), Ok(Config::default()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_an_endless_line_is_told_in_a_short_sentence() {
+        for text in ["[".repeat(100_000), format!("policy: {{target_series: {}}}", "x".repeat(100_000))] {
+            let message = parse(&text).unwrap_err();
+            assert!(message.len() < 1_000 && message.lines().count() == 1, "{} bytes", message.len());
         }
     }
 

@@ -11,6 +11,7 @@ pub mod controller;
 pub mod expose;
 pub mod inventory;
 #[cfg(test)]
+#[allow(dead_code, reason = "shared with the integration tests, and each side uses its part")]
 mod mutation;
 pub mod notify;
 pub mod permissions;

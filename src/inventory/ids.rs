@@ -175,7 +175,9 @@ impl Serialize for ObjectName {
 impl<'de> Deserialize<'de> for ObjectName {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not of the form namespace/name")))
+        // A binding may name a Service by an empty text. Whatever was written down has to be readable again.
+        let sides = text.split_once('/').map(|(namespace, name)| Self::new(namespace, name));
+        sides.ok_or_else(|| serde::de::Error::custom("it is not of the form namespace/name"))
     }
 }
 
@@ -197,6 +199,15 @@ mod tests {
     fn an_emulators_app_arn_is_taken_as_it_is() {
         let arn = Arn::from("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/k8s-a/0123");
         assert_eq!(arn.load_balancer(), Some(LoadBalancerId::from("app/k8s-a/0123")));
+    }
+
+    #[test]
+    fn an_object_name_is_read_as_it_was_written() {
+        for name in [ObjectName::new("a", "b"), ObjectName::new("a", ""), ObjectName::new("", "b")] {
+            let text = serde_json::to_string(&name).unwrap();
+            assert_eq!(serde_json::from_str::<ObjectName>(&text).unwrap(), name);
+        }
+        assert!(serde_json::from_str::<ObjectName>("\"a\"").is_err());
     }
 
     #[test]

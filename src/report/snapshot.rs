@@ -80,7 +80,7 @@ pub enum SnapshotError {
     #[error("it unpacks to more than {} MiB, which no picture does", LARGEST >> 20)]
     TooLarge,
     /// It is not JSON, or its parts are not those of its schema.
-    #[error("it is damaged ({0}); take a new one with `eks-nlb-exporter snapshot`")]
+    #[error("it is damaged ({}); take a new one with `eks-nlb-exporter snapshot`", short(.0))]
     Json(#[source] serde_json::Error),
     /// It is JSON of something else.
     #[error("it is no picture of eks-nlb-exporter: it does not begin with its header")]
@@ -99,6 +99,11 @@ pub enum SnapshotError {
     /// A part cannot be written as JSON.
     #[error("the picture cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
+}
+
+/// The parser's words, which may repeat a value of any length.
+fn short(error: &serde_json::Error) -> String {
+    super::text::plain(&error.to_string().chars().take(300).collect::<String>())
 }
 
 fn remedy(found: u32) -> &'static str {
@@ -222,6 +227,16 @@ mod tests {
         assert_eq!(read.header.scope, read.parts.scope);
         assert!(!serde_json::to_string(&read.parts).unwrap().contains("123456789012"));
         assert_eq!(read.parts.scope.cluster_name.as_deref(), Some("demo"));
+    }
+
+    #[test]
+    fn a_picture_with_fields_of_a_later_version_is_read() {
+        let mut whole = serde_json::json!({"header": Header::new(&parts(), at(9)), "parts": parts()});
+        for place in ["/header", "/parts", "/parts/scope", "/parts/leader_lease"] {
+            whole.pointer_mut(place).unwrap()["unheard_of"] = serde_json::json!({"a": [1]});
+        }
+        let read = unpack(&packed(&whole.to_string())).unwrap();
+        assert_eq!(serde_json::to_value(&read.parts).unwrap(), serde_json::to_value(parts()).unwrap());
     }
 
     #[test]

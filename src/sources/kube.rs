@@ -19,6 +19,8 @@ mod pulse;
 mod reconciles;
 mod report;
 mod services;
+#[cfg(test)]
+mod untrusted;
 mod vpc_cni;
 mod watch;
 

@@ -22,7 +22,7 @@ STAND_INS = {"cargo": CARGO, "rustup": "#!/bin/sh\n", "apt-get": "#!/bin/sh\n", 
 def steps():
     """COPY and RUN of the building stage, each on one line."""
     text = (ROOT / "Dockerfile").read_text()
-    stage = text[: text.rindex("\nFROM ")]
+    stage = text[: text.index("\nFROM scratch ")]
     joined = re.sub(r"^#.*\n", "", stage, flags=re.M).replace("\\\n", " ")
     return [line.split(" ", 1) for line in joined.splitlines() if line.startswith(("COPY ", "RUN "))]
 

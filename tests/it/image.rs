@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use eks_nlb_exporter::inventory::ids::ObjectName;
 use eks_nlb_exporter::simulator::kube_api::CONFIG_MAPS;
-use eks_nlb_exporter::simulator::{self, SimulatorSettings, world};
+use eks_nlb_exporter::simulator::{self, Simulator, SimulatorSettings, world};
 
 use crate::chart::{deployment, root};
-use crate::support::{Daemon, eventually, get};
+use crate::support::{Daemon, eventually, get, post};
 
 /// The program as the image has it, but in the development profile.
 fn binary() -> PathBuf {
@@ -74,40 +75,104 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
+/// The daemon's surroundings as the chart makes them: an empty root with its configuration, a cluster and an AWS.
+struct Pod {
+    simulator: Simulator,
+    root: tempfile::TempDir,
+}
+
+impl Pod {
+    async fn new() -> Self {
+        let simulator = simulator::start(SimulatorSettings::default()).await.unwrap();
+        let root = empty_root();
+        let etc = root.path().join("etc/eks-nlb-exporter");
+        fs::create_dir_all(&etc).unwrap();
+        fs::write(etc.join("config.yaml"), "# Everything as it is unless told.\n").unwrap();
+        fs::write(etc.join("kubeconfig"), simulator.kubeconfig()).unwrap();
+        Self { simulator, root }
+    }
+
+    /// Starts it with the chart's arguments, but for the port and the log that the test reads.
+    async fn start(&self) -> Daemon {
+        let container = &deployment()["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+        let arguments = arguments.map(|argument| match argument {
+            "--web.listen-address=:10669" => "--web.listen-address=127.0.0.1:0",
+            "--log.format=logfmt" => "--log.format=json",
+            other => other,
+        });
+        let mut command = contained(self.root.path());
+        command
+            .args(arguments)
+            .args(["--aws.endpoint-url", &self.simulator.aws_url, "--aws.region", world::REGION])
+            .env("KUBECONFIG", "/etc/eks-nlb-exporter/kubeconfig")
+            .env("AWS_ACCESS_KEY_ID", "simulated")
+            .env("AWS_SECRET_ACCESS_KEY", "simulated");
+        for variable in container["env"].as_array().unwrap() {
+            command.env(variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
+        }
+        Daemon::start_command(&mut command).await
+    }
+
+    async fn state_is_kept(&self) {
+        eventually("it keeps its state in the cluster", Duration::from_secs(60), async || {
+            if self.simulator.kube.len(CONFIG_MAPS) == 1 { Ok(()) } else { Err("not yet") }
+        })
+        .await;
+    }
+}
+
+async fn end(daemon: &mut Daemon) {
+    assert!(Command::new("kill").args(["-s", "TERM", &daemon.program.id().to_string()]).status().unwrap().success());
+    assert_eq!(daemon.program.wait(Duration::from_secs(20)).await, 0);
+}
+
+#[tokio::test]
+async fn in_the_image_it_serves_reloads_and_takes_its_state_up_again() {
+    let pod = Pod::new().await;
+    let mut daemon = pod.start().await;
+    daemon.ready(Duration::from_secs(60)).await;
+    for path in
+        ["/", "/style.css", "/metrics", "/-/healthy", "/-/ready", "/livez", "/readyz", "/api/v1/findings", "/api/v1/sources"]
+    {
+        let (status, body) = get(&daemon.url(path)).await.unwrap();
+        assert!(status == 200 && !body.is_empty(), "{path}: {status}");
+    }
+    let config = pod.root.path().join("etc/eks-nlb-exporter/config.yaml");
+    fs::write(&config, "policy: {target_series: all}\n").unwrap();
+    let (status, words) = post(&daemon.url("/-/reload"), "").await.unwrap();
+    assert_eq!(status, 200, "{words}");
+    fs::write(&config, "polcy: {}\n").unwrap();
+    let (status, words) = post(&daemon.url("/-/reload"), "").await.unwrap();
+    assert!(status == 500 && words.contains("polcy"), "{words}");
+    assert_eq!(daemon.scrape().await.value("config_last_reload_successful"), Some(0.0));
+    pod.state_is_kept().await;
+    end(&mut daemon).await;
+
+    // Somebody edits while it is away.
+    fs::write(&config, "# Everything as it is unless told.\n").unwrap();
+    let web = ObjectName::new("shop", "web");
+    pod.simulator.world.edit(|world| {
+        world.annotate(&web, world::annotation("healthcheck-interval"), Some("30"), eks_nlb_exporter::clock::now()).unwrap();
+    });
+    let mut daemon = pod.start().await;
+    eventually("the edit is noticed over the restart", Duration::from_secs(60), async || {
+        let scrape = daemon.scrape().await;
+        let edited: f64 = scrape.family("service_edited_annotations").values().sum();
+        if edited > 0.0 { Ok(()) } else { Err(format!("{edited}")) }
+    })
+    .await;
+    end(&mut daemon).await;
+}
+
 #[tokio::test]
 async fn it_becomes_ready_in_an_empty_read_only_root_as_nobody() {
-    let simulator = simulator::start(SimulatorSettings::default()).await.unwrap();
-    let folder = empty_root();
-    let etc = folder.path().join("etc/eks-nlb-exporter");
-    fs::create_dir_all(&etc).unwrap();
-    fs::write(etc.join("config.yaml"), "# Everything as it is unless told.\n").unwrap();
-    fs::write(etc.join("kubeconfig"), simulator.kubeconfig()).unwrap();
-    // The chart's arguments, but for the port and the log that the test reads.
-    let container = &deployment()["spec"]["template"]["spec"]["containers"][0];
-    let arguments = container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
-    let arguments = arguments.map(|argument| match argument {
-        "--web.listen-address=:10669" => "--web.listen-address=127.0.0.1:0",
-        "--log.format=logfmt" => "--log.format=json",
-        other => other,
-    });
-    let mut command = contained(folder.path());
-    command
-        .args(arguments)
-        .args(["--aws.endpoint-url", &simulator.aws_url, "--aws.region", world::REGION])
-        .env("KUBECONFIG", "/etc/eks-nlb-exporter/kubeconfig")
-        .env("AWS_ACCESS_KEY_ID", "simulated")
-        .env("AWS_SECRET_ACCESS_KEY", "simulated");
-    for variable in container["env"].as_array().unwrap() {
-        command.env(variable["name"].as_str().unwrap(), variable["value"].as_str().unwrap());
-    }
-    let mut daemon = Daemon::start_command(&mut command).await;
+    let pod = Pod::new().await;
+    let mut daemon = pod.start().await;
     assert_eq!(get(&daemon.url("/-/healthy")).await.unwrap().0, 200);
     daemon.ready(Duration::from_secs(60)).await;
     assert!(!daemon.scrape().await.family("target_group_targets").is_empty());
-    eventually("it keeps its state in the cluster", Duration::from_secs(60), async || {
-        if simulator.kube.len(CONFIG_MAPS) == 1 { Ok(()) } else { Err("not yet") }
-    })
-    .await;
+    pod.state_is_kept().await;
 
     let process = PathBuf::from(format!("/proc/{}", daemon.program.id()));
     let status = fs::read_to_string(process.join("status")).unwrap();
@@ -127,8 +192,7 @@ async fn it_becomes_ready_in_an_empty_read_only_root_as_nobody() {
     };
     assert!(mounts.lines().any(is_read_only), "{mounts}");
 
-    assert!(Command::new("kill").args(["-s", "TERM", &daemon.program.id().to_string()]).status().unwrap().success());
-    assert_eq!(daemon.program.wait(Duration::from_secs(20)).await, 0);
+    end(&mut daemon).await;
 }
 
 #[test]
@@ -170,9 +234,25 @@ fn the_image_is_built_locked_without_the_simulator_and_runs_as_nobody() {
     assert!(last.contains("USER 65532:65532") && !last.contains("\nRUN ") && last.contains("ENTRYPOINT [\""), "{last}");
     for base in text.lines().filter_map(|line| line.strip_prefix("FROM ")) {
         let image = base.split(' ').find(|word| !word.starts_with("--")).unwrap();
-        assert!(image.contains(':') && !image.ends_with(":latest"), "{image} is not pinned");
+        assert!(image == "scratch" || image.contains(':') && !image.ends_with(":latest"), "{image} is not pinned");
     }
     assert!(last.contains(&format!("ARG VERSION={}", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn the_image_says_what_it_is_and_its_dependencies_are_a_layer_of_their_own() {
+    let text = dockerfile();
+    let last = &text[text.rfind("\nFROM ").unwrap()..];
+    for label in ["title", "description", "source", "version", "revision", "licenses"] {
+        assert!(last.contains(&format!("org.opencontainers.image.{label}=")), "{label}");
+    }
+    assert!(last.contains("image.version=\"$VERSION\"") && last.contains("image.revision=\"$REVISION\""));
+    // The revision changes with every commit: named before the dependencies are built it would build them anew each time.
+    let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}"));
+    assert!(place("COPY Cargo.toml Cargo.lock") < place("BUILD_REVISION=none cargo build"));
+    assert!(place("BUILD_REVISION=none cargo build") < place("COPY src src") && place("COPY src src") < place("ARG REVISION"));
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    assert!(makefile.contains("test \"$$bytes\" -lt 40000000"), "`make image` refuses a large one");
 }
 
 #[test]

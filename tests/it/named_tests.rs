@@ -39,6 +39,11 @@ impl Proofs {
         Self { tests, situations: situations.concat() }
     }
 
+    /// Whether there is a test of this name.
+    pub(crate) fn has_test(&self, name: &str) -> bool {
+        self.tests.contains(name)
+    }
+
     /// What is wrong with a proof.
     pub(crate) fn problem(&self, proof: Proof) -> Option<String> {
         match proof {

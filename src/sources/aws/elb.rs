@@ -13,6 +13,7 @@ use aws_sdk_elasticloadbalancingv2::Client;
 use super::client::Service;
 use super::dispatcher::Permit;
 use super::fetch::{Fetched, Oddities, Tokens, pages};
+use super::quotas::is_limit;
 use crate::inventory::aws::{Attributes, CapacityReservation, Listener, LoadBalancer, Tags, Target, TargetGroup};
 use crate::inventory::ids::{Arn, LoadBalancerId, TargetGroupId};
 use crate::inventory::part::{Failure, FailureCategory};
@@ -75,7 +76,7 @@ pub(crate) async fn account_limits(elb: &Elb) -> Fetched<Arc<str>, f64> {
         let mut oddities = oddities.lock().expect("nothing panics while it holds this lock");
         let limits = answer.limits().iter().filter_map(|limit| {
             let name = oddities.object(limit.name())?;
-            Some((Arc::from(name), oddities.parsed(limit.max())?))
+            Some((Arc::from(name), oddities.parsed(limit.max()).filter(is_limit)?))
         });
         Ok((limits.collect(), answer.next_marker().map(str::to_owned)))
     };

@@ -183,7 +183,12 @@ type ServiceQuotas = Service<Client>;
 
 /// A value that is missing for a reason is unknown, not absent and not 0.
 fn applied(quota: &aws_sdk_servicequotas::types::ServiceQuota) -> Applied {
-    quota.value().map_or(Applied::Unknown, Applied::Value)
+    quota.value().filter(is_limit).map_or(Applied::Unknown, Applied::Value)
+}
+
+/// Whether a number can be a limit: the protocol has words for infinity and for what is no number, too.
+pub(crate) fn is_limit(value: &f64) -> bool {
+    value.is_finite() && *value >= 0.0
 }
 
 /// Applied values of a service by quota code. A page may be short while there are more.
@@ -217,7 +222,7 @@ async fn default(quotas: &ServiceQuotas, quota: &Quota) -> Result<Option<f64>, F
     let attempt =
         || quotas.client.get_aws_default_service_quota().service_code(quota.service_code).quota_code(quota.quota_code).send();
     let answer = quotas.call("GetAWSDefaultServiceQuota", Urgency::List, attempt).await?;
-    Ok(answer.quota().and_then(|quota| quota.value()))
+    Ok(answer.quota().and_then(|quota| quota.value()).filter(is_limit))
 }
 
 #[cfg(test)]
@@ -228,6 +233,14 @@ mod tests {
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_second(hours * 3_600).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_number_of_things_is_no_limit() {
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
+            assert_eq!(applied(&ServiceQuota::builder().value(odd).build()), Applied::Unknown, "{odd}");
+        }
+        assert_eq!(applied(&ServiceQuota::builder().value(0.0).build()), Applied::Value(0.0));
     }
 
     #[test]

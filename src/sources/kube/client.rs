@@ -17,20 +17,19 @@ use crate::inventory::part::FailureCategory;
 #[derive(Debug, thiserror::Error)]
 pub enum KubeError {
     /// The kubeconfig that was named, or the context in it, cannot be used.
-    #[error("cannot use the kubeconfig{}{}: {source}", named_file(.path), named_context(.context))]
+    #[error("cannot use the kubeconfig{}{}: {}", named_file(.path), named_context(.context), first_line(.why))]
     Kubeconfig {
         /// The file; `None` for `$KUBECONFIG` or `~/.kube/config`.
         path: Option<PathBuf>,
         /// The context; `None` for the current one.
         context: Option<String>,
-        /// What is wrong with it.
-        #[source]
-        source: Box<KubeconfigError>,
+        /// What is wrong with it. No source: whoever prints the chain of causes would print the excerpt.
+        why: Box<KubeconfigError>,
     },
     /// Nothing says where the cluster is.
     #[error(
-        "no Kubernetes cluster to watch: looked for a kubeconfig in $KUBECONFIG and ~/.kube/config ({kubeconfig}) and for a \
-         pod's service account ({in_cluster})"
+        "no Kubernetes cluster to watch: looked for a kubeconfig in $KUBECONFIG and ~/.kube/config ({}) and for a \
+         pod's service account ({in_cluster})", first_line(.kubeconfig)
     )]
     NoCluster {
         /// Why there is no kubeconfig.
@@ -53,6 +52,11 @@ fn named_file(path: &Option<PathBuf>) -> String {
 
 fn named_context(name: &Option<String>) -> String {
     name.as_ref().map(|name| format!(", context {name:?}")).unwrap_or_default()
+}
+
+/// What follows the first line of a parser's message is an excerpt of the file, which holds credentials.
+fn first_line(error: &KubeconfigError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 impl KubeError {
@@ -92,7 +96,7 @@ async fn found(settings: &KubeSettings) -> Result<Config, KubeError> {
         Err(source) if settings.kubeconfig.is_some() || settings.context.is_some() => Err(KubeError::Kubeconfig {
             path: settings.kubeconfig.clone(),
             context: settings.context.clone(),
-            source: Box::new(source),
+            why: Box::new(source),
         }),
         Err(kubeconfig) => Config::incluster()
             .map_err(|in_cluster| KubeError::NoCluster { kubeconfig: Box::new(kubeconfig), in_cluster: Box::new(in_cluster) }),
@@ -155,6 +159,19 @@ mod tests {
         let error = client(&settings).await.err().unwrap();
         assert_eq!(error.category(), FailureCategory::Expired);
         assert!(error.to_string().starts_with("cannot use the kubeconfig /nonexistent/config: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_read_gives_no_credentials_away() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user: {token: c2VjcmV0 user: }\n")
+            .unwrap();
+        let settings = KubeSettings { kubeconfig: Some(file.path().to_owned()), ..KubeSettings::default() };
+        let error = client(&settings).await.err().unwrap();
+        let told = error.to_string();
+        assert!(told.contains("line 5") && !told.contains("c2VjcmV0"), "{told}");
+        let chain = format!("{:#}", anyhow::Error::from(error));
+        assert!(!chain.contains("c2VjcmV0"), "{chain}");
     }
 
     #[tokio::test]

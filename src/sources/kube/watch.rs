@@ -31,6 +31,9 @@ use crate::sources::CallObserver;
 /// Beyond the time-outs of a watch and of an answer: without a sign of life for this long all is begun anew.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What the log repeats of why an object cannot be read.
+const LONGEST_COMPLAINT: usize = 300;
+
 /// Why an object is of no use.
 #[derive(Debug)]
 pub(super) struct Undecodable(pub(super) String);
@@ -261,12 +264,14 @@ impl<S: Subject> Watching<'_, S> {
     }
 
     fn complain(&self, name: &ObjectName, error: &Undecodable) {
+        // It may repeat a value of any length.
+        let error: String = error.0.chars().take(LONGEST_COMPLAINT).collect();
         self.context.observer.unknown_value(self.report.source());
         // Said once an object, and not with each heartbeat or list in which it is still the same.
         if self.unreadable.contains(name) {
-            tracing::debug!(source = self.report.source(), object = %name, error = error.0, "still cannot read an object");
+            tracing::debug!(source = self.report.source(), object = %name, error, "still cannot read an object");
         } else {
-            tracing::warn!(source = self.report.source(), object = %name, error = error.0, "cannot read an object, it is left out");
+            tracing::warn!(source = self.report.source(), object = %name, error, "cannot read an object, it is left out");
         }
     }
 

@@ -1,8 +1,9 @@
 //! How is the state kept in a file? Written beside it, synced, and renamed over it: the old one or the new one, never half of one.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Reads the file; `None` when there is none.
@@ -18,7 +19,10 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Of this process only: two that share the file by mistake must not write into one.
     let beside = with_suffix(path, &format!(".{}.tmp", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
+    // What a process of this number left behind. Made anew, so that nobody's link is followed, and for nobody else's eyes.
+    let _ = fs::remove_file(&beside);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+    let written = made.and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)
@@ -61,6 +65,19 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let aside = put_aside(&path).unwrap();
         assert_eq!((read(&path).unwrap(), fs::read(aside).unwrap()), (None, b"two".to_vec()));
+    }
+
+    #[test]
+    fn nobody_else_reads_it_and_no_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("state"), folder.path().join("other"));
+        fs::write(&other, b"kept").unwrap();
+        let beside = with_suffix(&path, &format!(".{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&other, &beside).unwrap();
+        write(&path, b"one").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"one".to_vec(), b"kept".to_vec()));
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
