@@ -5,6 +5,7 @@ pub mod exposition;
 pub mod findings;
 mod gzip;
 pub mod negotiate;
+pub mod openapi;
 pub mod own;
 mod page;
 pub mod process;

@@ -28,6 +28,7 @@ use crate::expose::negotiate::{Encoding, negotiate};
 use crate::expose::readiness::{Readiness, State};
 use crate::expose::server::{WebError, WebSettings};
 use crate::inventory::parts::SourceStatus;
+pub use api::operations;
 
 /// How the sources are doing, asked for anew by every page.
 #[derive(Clone)]

@@ -1,22 +1,25 @@
 //! What do programs read? The views of the latest picture as JSON under `/api/v1`.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as FromQuery, State as FromState};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use axum::{Json, Router};
-use http::header::CACHE_CONTROL;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{App, Shared};
 use crate::checks::Judged;
 use crate::clock;
+use crate::expose::openapi::{self, Operation, Problem, schema_of};
 use crate::expose::view::findings::FindingsView;
 use crate::expose::view::headroom::HeadroomView;
 use crate::expose::view::orphans::OrphansView;
@@ -30,39 +33,92 @@ use crate::expose::view::subnets::{SubnetView, SubnetsView};
 use crate::expose::view::verdict::VerdictView;
 use crate::inventory::ids::ObjectName;
 
-/// Why there is no answer.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(crate) struct Problem {
-    /// One sentence.
-    pub(crate) error: String,
-}
-
 /// What came after the question mark, decoded.
 type Given = Result<FromQuery<Vec<(String, String)>>, QueryRejection>;
 /// What stands in the path's braces, decoded.
 type Named<T> = Result<Path<T>, PathRejection>;
 
-/// The JSON routes.
+/// One path: what it is, and who answers.
+struct Route {
+    operation: Operation,
+    handler: fn() -> MethodRouter<Arc<Shared>>,
+}
+
+const SERVICE: &[(&str, &str)] =
+    &[("namespace", "The Service\'s namespace."), ("name", "The Service\'s name in that namespace.")];
+
+macro_rules! routes {
+    ($($path:literal $handler:ident -> $view:ty, $needs_picture:expr, $names:expr, $query:expr, $summary:literal;)+) => {
+        /// The JSON routes. The document that describes them is made from the same table.
+        static ROUTES: &[Route] = &[$(Route {
+            operation: Operation {
+                path: $path,
+                id: stringify!($handler),
+                summary: $summary,
+                names: $names,
+                query: $query,
+                needs_picture: $needs_picture,
+                schema: schema_of::<$view>,
+            },
+            handler: || get($handler),
+        }),+];
+    };
+}
+
+routes! {
+    "/api/v1/status" status -> StatusView, true, &[], &[], "The verdict, and at what the exporter looks.";
+    "/api/v1/findings" findings -> FindingsView, true, &[], NAMESPACED, "What is wrong, the worst first, and what is muted.";
+    "/api/v1/services" services -> ServicesView, true, &[], NAMESPACED, "Services that ask for a load balancer or have one.";
+    "/api/v1/services/{namespace}/{name}" service -> ServiceView, true, SERVICE, &[], "Everything of one Service.";
+    "/api/v1/subnets" subnets -> SubnetsView, true, &[], LISTED, "The subnets of the cluster\'s VPC.";
+    "/api/v1/subnets/{id}" subnet -> SubnetView, true, &[("id", "The subnet\'s id.")], &[], "One subnet with its load balancers.";
+    "/api/v1/security-groups" security_groups -> SecurityGroupsView, true, &[], LISTED,
+        "The security groups that play a part for the cluster\'s load balancers.";
+    "/api/v1/security-groups/{id}" security_group -> SecurityGroupView, true, &[("id", "The group\'s id.")], &[],
+        "One security group with its load balancers.";
+    "/api/v1/quotas" quotas -> QuotasView, true, &[], LISTED, "Quotas, what is used of them, and how more is asked for.";
+    "/api/v1/headroom" headroom -> HeadroomView, true, &[], &[], "How many more load balancers fit, and under which constraint.";
+    "/api/v1/orphans" orphans -> OrphansView, true, &[], &[], "What belongs to nobody, and what is there twice.";
+    "/api/v1/sources" sources -> SourcesView, false, &[], &[], "How old the parts of the picture are, and what asking cost.";
+    "/api/v1/openapi.json" openapi -> Described, false, &[], &[], "This document.";
+}
+
+/// Stands for the document, which has a schema of its own.
+struct Described;
+
+impl JsonSchema for Described {
+    fn schema_name() -> Cow<'static, str> {
+        "OpenApiDocument".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "description": "An OpenAPI 3.1 document."})
+    }
+}
+
+/// Every path of the API.
+pub fn operations() -> impl Iterator<Item = &'static Operation> {
+    ROUTES.iter().map(|route| &route.operation)
+}
+
+/// The JSON routes, and the answer to everything else under `/api`.
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/findings", get(findings))
-        .route("/api/v1/services", get(services))
-        .route("/api/v1/services/{namespace}/{name}", get(service))
-        .route("/api/v1/subnets", get(subnets))
-        .route("/api/v1/subnets/{id}", get(subnet))
-        .route("/api/v1/security-groups", get(security_groups))
-        .route("/api/v1/security-groups/{id}", get(security_group))
-        .route("/api/v1/quotas", get(quotas))
-        .route("/api/v1/headroom", get(headroom))
-        .route("/api/v1/orphans", get(orphans))
-        .route("/api/v1/sources", get(sources))
+    let described = ROUTES.iter().fold(Router::new(), |router, route| router.route(route.operation.path, (route.handler)()));
+    described
         .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here"))
         .route("/api", any(nothing))
         .route("/api/", any(nothing))
         .route("/api/{*rest}", any(nothing))
         .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+}
+
+/// The document is the same as long as the program runs.
+async fn openapi(given: Given) -> Response {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document(operations()).to_string().into());
+    match read(given, &[]) {
+        Ok(_) => ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 fn problem(status: StatusCode, error: impl Display) -> Response {
@@ -81,6 +137,15 @@ enum Refusal {
     Missing(String),
 }
 
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Question(why) => problem(StatusCode::BAD_REQUEST, why),
+            Self::Missing(what) => problem(StatusCode::NOT_FOUND, what),
+        }
+    }
+}
+
 /// Makes a view of the latest picture, off the async threads: of a large one that takes milliseconds.
 async fn show<V, F>(app: &Shared, make: F) -> Response
 where
@@ -94,8 +159,7 @@ where
     let made = tokio::task::spawn_blocking(move || make(&judged).map(|view| Json(view).into_response()));
     match made.await {
         Ok(Ok(response)) => response,
-        Ok(Err(Refusal::Question(why))) => problem(StatusCode::BAD_REQUEST, why),
-        Ok(Err(Refusal::Missing(what))) => problem(StatusCode::NOT_FOUND, what),
+        Ok(Err(refusal)) => refusal.into_response(),
         Err(error) => {
             tracing::error!(%error, "a view could not be made");
             problem(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be made: a defect of the exporter")
@@ -182,8 +246,8 @@ async fn orphans(FromState(app): App, given: Given) -> Response {
 
 /// Answered before the first picture, too: it tells why there is none.
 async fn sources(FromState(app): App, given: Given) -> Response {
-    if let Err(Refusal::Question(why) | Refusal::Missing(why)) = read(given, &[]) {
-        return problem(StatusCode::BAD_REQUEST, why);
+    if let Err(refusal) = read(given, &[]) {
+        return refusal.into_response();
     }
     let web = &app.web;
     let calls = web.exposition.own().calls();

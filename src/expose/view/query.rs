@@ -1,5 +1,7 @@
 //! What does somebody want to see of it? The parameters of an address, read the same way for the API and the status page.
 
+use serde_json::{Value, json};
+
 use crate::checks::catalogue;
 use crate::checks::model::Severity;
 use crate::expose::view::findings::FindingView;
@@ -84,6 +86,28 @@ impl Parameter {
             Self::Code => "code",
             Self::Limit => "limit",
             Self::Offset => "offset",
+        }
+    }
+
+    /// What it asks for, one sentence.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Namespace => "Only what concerns this namespace.",
+            Self::Severity => "Only findings of this severity; of other lists, what has one.",
+            Self::Code => "Only findings of this code; of other lists, what has one.",
+            Self::Limit => "So many at most; all of them without.",
+            Self::Offset => "Leaves out so many at the beginning.",
+        }
+    }
+
+    /// What its values look like, as JSON Schema.
+    pub fn schema(self) -> Value {
+        match self {
+            Self::Namespace => json!({"type": "string", "pattern": "^[a-z0-9-]{1,63}$"}),
+            Self::Severity => json!({"type": "string", "enum": ["critical", "warning", "info"]}),
+            Self::Code => json!({"type": "string", "pattern": "^[Nn][Ll][Bb][0-9]{3}$"}),
+            Self::Limit => json!({"type": "integer", "minimum": 1, "maximum": MOST}),
+            Self::Offset => json!({"type": "integer", "minimum": 0}),
         }
     }
 }
