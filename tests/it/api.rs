@@ -3,6 +3,7 @@
 mod audit;
 mod cost;
 mod described;
+mod documented;
 mod numbers;
 mod refusals;
 mod stage;

@@ -147,6 +147,10 @@ impl Served {
         Self { address, client: Client::builder(TokioExecutor::new()).build_http(), web, task }
     }
 
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) async fn show(&self, picture: &Judged) {
         self.web.exposition.publish(picture.clone()).await.unwrap();
     }
