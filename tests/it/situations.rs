@@ -241,6 +241,11 @@ type Case = (&'static str, fn(&mut Situation));
 /// What is broken, and the codes that tell it.
 type Fault = (&'static str, &'static [&'static str], fn(&mut Situation));
 
+/// Every fault of the one world, for whoever else looks at broken pictures.
+pub(crate) fn faults() -> impl Iterator<Item = (&'static str, fn(&mut Situation))> {
+    faults::FAULTS.iter().map(|(what, _, change)| (*what, *change))
+}
+
 fn failure(category: FailureCategory) -> Arc<Failure> {
     Arc::new(Failure { category, operation: "x:Y".into(), message: "no".into() })
 }

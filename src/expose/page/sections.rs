@@ -3,13 +3,14 @@
 use maud::{Markup, html};
 
 use super::layout::{Frame, List, count, section};
-use super::query::{NoSuchPage, Window};
+use super::query::{NoSuchPage, ROWS_PER_PAGE, Window};
 use super::verdict::nothing_found;
 use super::{drift, findings, orphans, quotas, security_groups, services, sources, subnets};
 use crate::checks::Judged;
 use crate::expose::view::findings::{FindingView, FindingsView};
 use crate::expose::view::headroom::HeadroomView;
 use crate::expose::view::orphans::OrphansView;
+use crate::expose::view::query::Query;
 use crate::expose::view::quotas::QuotasView;
 use crate::expose::view::security_groups::SecurityGroupsView;
 use crate::expose::view::services::{ServiceView, ServicesView};
@@ -38,6 +39,15 @@ pub(crate) enum Extent {
 }
 
 impl Extent {
+    /// The same as a question to a view.
+    fn part(self, short: usize, filter: &Query) -> Query {
+        let (limit, offset) = match self {
+            Self::Short => (short, 0),
+            Self::Page(page) => (ROWS_PER_PAGE, page.saturating_sub(1).saturating_mul(ROWS_PER_PAGE)),
+        };
+        Query { limit: Some(limit), offset, ..filter.clone() }
+    }
+
     /// What that is of a list, `short` rows of which are on the overview.
     fn window(self, short: usize, total: usize) -> Result<Window, NoSuchPage> {
         match self {
@@ -58,13 +68,13 @@ pub(crate) fn make(frame: &Frame, list: List, material: &Material<'_>, extent: E
             (window, "What is broken now", html! {}, findings::list(frame, window.of(&found.findings), nothing))
         }
         List::Services => {
-            let mut view = ServicesView::of(judged, filter);
-            services::order(&mut view.services);
-            let window = extent.window(15, view.services.len())?;
+            // A thousand Services are too many to look at each of them for a page of fifty.
+            let view = ServicesView::worst_first(judged, &extent.part(15, filter));
+            let window = extent.window(15, usize::try_from(view.total).unwrap_or(usize::MAX))?;
             let others = html! {
                 @if extent != Extent::Short && window.page == 1 { (services::others(&view)) }
             };
-            (window, "Services", html! {}, html! { (services::list(frame, &view, &window)) (others) })
+            (window, "Services", html! {}, html! { (services::list(frame, &view)) (others) })
         }
         List::Subnets => {
             let mut view = SubnetsView::of(judged, filter);

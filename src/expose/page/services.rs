@@ -5,19 +5,13 @@ use maud::{Markup, html};
 use super::findings::tag;
 use super::layout::{Frame, none, table, unknown};
 use super::numbers::{said, summed};
-use super::query::Window;
 use crate::expose::view::load_balancers::LoadBalancerRow;
 use crate::expose::view::services::{ServiceRow, ServicesView};
 use crate::expose::view::target_groups::{StateCount, ZoneTargets};
 
-/// The Services, those in trouble first.
-pub(crate) fn order(services: &mut [ServiceRow]) {
-    services.sort_by(|a, b| (b.worst, &a.namespace, &a.name).cmp(&(a.worst, &b.namespace, &b.name)));
-}
-
-/// The table.
-pub(crate) fn list(frame: &Frame, view: &ServicesView, window: &Window) -> Markup {
-    let rows = window.of(&view.services);
+/// The table of those that the view has.
+pub(crate) fn list(frame: &Frame, view: &ServicesView) -> Markup {
+    let rows = &view.services;
     if rows.is_empty() {
         return none(if view.complete {
             "No Service here asks for a load balancer."

@@ -1,5 +1,6 @@
 //! Which Services have load balancers, do these serve, and is AWS as the Services say?
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -247,8 +248,25 @@ fn owner<'a>(snapshot: &'a Snapshot, id: &LoadBalancerId) -> Option<&'a ObjectNa
 }
 
 impl ServicesView {
-    /// Those of a picture.
+    /// Those of a picture, by namespace and name.
     pub fn of(judged: &Judged, query: &Query) -> Self {
+        Self::sorted(judged, query, |_, names| names)
+    }
+
+    /// Those of a picture, the ones with the worst findings first. Only what is on the page asked for is looked at closely.
+    pub fn worst_first(judged: &Judged, query: &Query) -> Self {
+        Self::sorted(judged, query, |findings, mut names| {
+            // Stable: of equally bad ones the first by name.
+            names.sort_by_key(|name| Reverse(findings.service(name).iter().map(|finding| finding.severity).max()));
+            names
+        })
+    }
+
+    fn sorted(
+        judged: &Judged,
+        query: &Query,
+        sort: impl for<'a> FnOnce(&ByOwner, Vec<&'a ObjectName>) -> Vec<&'a ObjectName>,
+    ) -> Self {
         let belongings = Belongings::of(judged);
         let findings = ByOwner::of(judged);
         let all = belongings.services();
@@ -256,7 +274,7 @@ impl ServicesView {
             let here = query.namespace.as_ref().is_none_or(|namespace| **namespace == *name.namespace);
             here && (!query.by_finding() || findings.service(name).iter().any(|finding| query.wants_kind(finding)))
         };
-        let (page, total) = query.page(all.iter().filter(wanted).collect());
+        let (page, total) = query.page(sort(&findings, all.iter().filter(wanted).collect()));
         let row = |name: &ObjectName| belongings.row(name, FindingCounts::of(findings.service(name)));
         let services = page.into_iter().map(row).collect();
         let everything = query.namespace.is_none() && !query.by_finding();

@@ -119,17 +119,17 @@ async fn the_states_are_seen_by_everybody() {
         let seen = light.text.contains(text) || text == "aws service-quotas";
         assert!(seen, "the first page does not say {text:?}: {}", light.text);
     }
-    for (code, severity) in STATES {
-        assert!(light.text.contains(code) && light.text.contains(severity), "{code}");
-    }
     for name in [failing, dark, drifting, blocked] {
         assert!(light.text.contains(&name.to_string()), "{name}");
     }
     assert_ne!(light.background, night.background, "light and dark look the same");
     assert_eq!(headings(light), headings(phone), "without script the page is another one");
 
-    // What is seen on the pages of things.
+    // What is seen on the pages of lists and of things.
     let page = |path: &str| saw.iter().find(|one| one.path == path).unwrap();
+    for (code, severity) in STATES {
+        assert!(page("/findings").text.contains(code) && page("/findings").text.contains(severity), "{code}");
+    }
     assert!(page(&details[0]).text.contains("0/") && page(&details[0]).text.contains("dark"), "{}", page(&details[0]).text);
     assert!(page(&details[1]).text.contains("Target.FailedHealthChecks"), "{}", page(&details[1]).text);
     assert!(page(&details[2]).text.contains("healthcheck-interval"), "{}", page(&details[2]).text);
