@@ -15,3 +15,4 @@ pub mod routes;
 pub mod server;
 pub mod table;
 pub mod view;
+pub mod web_config;

@@ -12,12 +12,15 @@ use super::pass::{Gathered, gather};
 use super::serve::reach;
 use super::{USAGE, complain, config, evaluator, run_to_end, say, snapshot};
 use crate::checks::model::Severity;
-use crate::cli::{CheckArgs, ClusterArgs, FailOn, PassArgs, ReportFormat, ScreenArgs, VerdictArgs};
+use crate::cli::{CheckArgs, ClusterArgs, FailOn, MemoryArgs, PassArgs, ReportFormat, ScreenArgs, VerdictArgs};
 use crate::clock;
 use crate::config::Config;
+use crate::inventory::part::Part;
+use crate::inventory::parts::source;
 use crate::report::findings::{Screen, as_json, as_markdown, as_table};
 use crate::report::ignore::{self, Ignore};
-use crate::report::verdict::Verdict;
+use crate::report::verdict::{Gap, Verdict};
+use crate::sources::state::{self, StateSettings};
 use crate::telemetry;
 
 /// A screen whose width nobody tells is taken to be this wide.
@@ -28,6 +31,9 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
     telemetry::init(args.pass.log_level, args.pass.log_format);
     let prepared = config(&args.cluster).map_err(anyhow::Error::from).and_then(|config| {
         let ignores = ignores(&args.verdict)?;
+        if args.snapshot.is_some() && args.memory.is_named() {
+            anyhow::bail!("--state.configmap and --state.path are of the cluster as it is now; a picture holds what was remembered when it was taken");
+        }
         let recorded = args.snapshot.as_deref().map(snapshot::read).transpose()?;
         Ok((config, ignores, recorded))
     });
@@ -36,11 +42,14 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
         Err(error) => return complain(USAGE, &format_args!("{error:#}")),
     };
     let gathered = match recorded {
-        Some(recorded) => Ok(Gathered { parts: recorded.parts, taken_at: recorded.header.taken_at }),
-        None => pass(&args.cluster, &args.pass, &config),
+        Some(recorded) => Ok((Gathered { parts: recorded.parts, taken_at: recorded.header.taken_at }, None)),
+        None => pass(&args.cluster, &args.pass, &config).map(|mut gathered| {
+            let gap = remember(&mut gathered, &args.memory, &args.cluster, &config);
+            (gathered, gap)
+        }),
     };
     match gathered {
-        Ok(gathered) => report(gathered, &config, ignores, clock::now(), args),
+        Ok((gathered, gap)) => report(gathered, gap, &config, ignores, clock::now(), args),
         Err(error) => complain(crate::report::verdict::BLIND, &format_args!("{error:#}")),
     }
 }
@@ -52,11 +61,42 @@ pub(super) fn pass(cluster: &ClusterArgs, pass: &PassArgs, config: &Config) -> a
     run_to_end(async move { Ok(gather(aws, kube, limit).await) })
 }
 
-fn report(gathered: Gathered, config: &Config, ignores: Vec<Ignore>, today: Timestamp, args: &CheckArgs) -> ExitCode {
+/// Puts what the daemon remembers into a picture, so that edits are judged too; what is missing when it cannot be read.
+pub(super) fn remember(gathered: &mut Gathered, memory: &MemoryArgs, cluster: &ClusterArgs, config: &Config) -> Option<Gap> {
+    if !memory.is_named() {
+        return None;
+    }
+    let settings = StateSettings {
+        config_map: memory.state_config_map.clone(),
+        path: memory.state_path.clone(),
+        ..StateSettings::default()
+    };
+    let (_, kube) = reach(cluster, config);
+    let recalled = run_to_end(async move { Ok(state::recall(&settings, &kube).await) });
+    match recalled.and_then(|recalled| recalled.map_err(anyhow::Error::from)) {
+        Ok(history) => {
+            let mut history = history.resume();
+            history.observe(&gathered.parts, gathered.taken_at);
+            gathered.parts.history = Part::fetched(history, gathered.taken_at);
+            None
+        }
+        Err(error) => Some(Gap { what: source::STATE.to_owned(), why: error.to_string() }),
+    }
+}
+
+fn report(
+    gathered: Gathered,
+    gap: Option<Gap>,
+    config: &Config,
+    ignores: Vec<Ignore>,
+    today: Timestamp,
+    args: &CheckArgs,
+) -> ExitCode {
     let Gathered { parts, taken_at } = gathered;
     let scope = parts.scope.clone();
     let (judged, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
-    let verdict = Verdict::of(&judged.outcome, &parts, &pending, ignores, today);
+    let mut verdict = Verdict::of(&judged.outcome, &parts, &pending, ignores, today);
+    verdict.gaps.extend(gap);
     let fail_on = severity(args.verdict.fail_on);
     let text = match args.output {
         ReportFormat::Table => as_table(&verdict, &scope, screen(&args.screen)),

@@ -26,17 +26,20 @@ pub(super) fn snapshot(args: &SnapshotArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return complain(USAGE, &error),
     };
-    let Gathered { parts, taken_at } = match check::pass(&args.cluster, &args.pass, &config) {
+    let mut gathered = match check::pass(&args.cluster, &args.pass, &config) {
         Ok(gathered) => gathered,
         Err(error) => return complain(FAILED, &format_args!("{error:#}")),
     };
+    let gap = check::remember(&mut gathered, &args.memory, &args.cluster, &config);
+    let Gathered { parts, taken_at } = gathered;
     let written =
         pack(&parts, taken_at, args.redact).map_err(anyhow::Error::from).and_then(|packed| write(&args.output, &packed));
     if let Err(error) = written {
         return complain(FAILED, &format_args!("{error:#}"));
     }
     let (judged, pending) = evaluator::judge(parts.clone(), &config.policy, false, taken_at);
-    let verdict = Verdict::of(&judged.outcome, &parts, &pending, Vec::new(), clock::now());
+    let mut verdict = Verdict::of(&judged.outcome, &parts, &pending, Vec::new(), clock::now());
+    verdict.gaps.extend(gap);
     for note in verdict.notes() {
         // Nobody is left to tell when that fails.
         let _ = writeln!(std::io::stderr(), "{note}");

@@ -29,7 +29,7 @@ use super::quotas::cost::OneMore;
 use super::quotas::usage::shared_usage;
 use super::{Check, Context, security_groups};
 use crate::controller::security_groups::Roles;
-use crate::inventory::aws::{IpFamily, Scheme};
+use crate::inventory::aws::{IpFamily, Scheme, SecurityGroup};
 use crate::inventory::quota::{QuotaScope, quota};
 pub use walls::{CONSTRAINTS, Wall};
 
@@ -94,6 +94,11 @@ fn run(context: &Context<'_>, report: &mut Report) {
 pub fn walls(context: &Context<'_>) -> BTreeMap<Scheme, Vec<Wall>> {
     let roles = Roles::of(context.snapshot);
     walls::walls(context, &roles, &OneMore::of(context, &roles))
+}
+
+/// The security groups on this cluster's targets, as far as their rules are known.
+pub fn endpoint_groups(context: &Context<'_>) -> Vec<SecurityGroup> {
+    walls::endpoint_groups(context, &Roles::of(context.snapshot)).cloned().collect()
 }
 
 /// The first wall of each scheme in use, by a judged picture: the constraint under which the fewest load balancers still

@@ -92,6 +92,9 @@ pub struct CheckArgs {
     /// Judge the picture in this file, as `snapshot` writes it, at the moment at which it was taken.
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
+    /// What the daemon remembers.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -101,6 +104,25 @@ pub struct CheckArgs {
     /// The screen.
     #[command(flatten)]
     pub screen: ScreenArgs,
+}
+
+/// Where the daemon keeps what it remembers of annotations. It is only read.
+#[derive(Debug, Clone, Default, Args)]
+pub struct MemoryArgs {
+    /// ConfigMap in which the daemon keeps what it remembers of annotations, to judge edits by (NLB503 to NLB505): NAME in the
+    /// kubeconfig's namespace, or NAMESPACE/NAME. It is only read.
+    #[arg(long = "state.configmap", value_name = "[NAMESPACE/]NAME", conflicts_with = "state_path")]
+    pub state_config_map: Option<String>,
+    /// File in which it does.
+    #[arg(long = "state.path", value_name = "FILE")]
+    pub state_path: Option<PathBuf>,
+}
+
+impl MemoryArgs {
+    /// Whether any place is named.
+    pub fn is_named(&self) -> bool {
+        self.state_config_map.is_some() || self.state_path.is_some()
+    }
 }
 
 /// What is ignored, and what ends with exit code 1.
@@ -197,6 +219,9 @@ pub struct SnapshotArgs {
     /// Replace account ids, IP addresses and the ids of AWS resources by others, the same by the same. Names stay.
     #[arg(long)]
     pub redact: bool,
+    /// What the daemon remembers, to have it in the picture.
+    #[command(flatten)]
+    pub memory: MemoryArgs,
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,

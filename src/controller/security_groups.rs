@@ -2,6 +2,7 @@
 
 pub mod cost;
 mod endpoints;
+pub mod planned;
 
 use std::collections::{BTreeMap, BTreeSet};
 

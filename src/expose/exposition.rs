@@ -112,6 +112,11 @@ struct Picture {
 }
 
 impl Exposition {
+    /// The exporter's own metrics, for whoever has something to count.
+    pub fn own(&self) -> &Arc<OwnMetrics> {
+        &self.own
+    }
+
     /// An exposition with no picture yet: it shows the exporter's own metrics alone.
     pub fn new(own: Arc<OwnMetrics>, settings: ExpositionSettings) -> Arc<Self> {
         let mut about_us = Registry::default();
@@ -156,11 +161,6 @@ impl Exposition {
     /// The picture that is shown, once there is one.
     pub fn latest(&self) -> Option<Judged> {
         self.picture().judged.clone()
-    }
-
-    /// The exporter's own numbers.
-    pub fn own(&self) -> &OwnMetrics {
-        &self.own
     }
 
     /// An answer in this form. Copies nothing of the observed part, and waits only where its form was not asked for recently.

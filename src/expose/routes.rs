@@ -64,6 +64,11 @@ impl Reload {
     {
         Self(Arc::new(move || Box::pin(reload())))
     }
+
+    /// Loads it again.
+    pub(crate) fn run(&self) -> BoxFuture<'static, Result<(), String>> {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for Reload {
@@ -98,9 +103,10 @@ struct Shared {
 type App = FromState<Arc<Shared>>;
 
 /// Paths that are taken; `/` too, but who asks for the metrics there does without the status page.
-const TAKEN: [&str; 7] = ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz", "/healthz", "/style.css"];
+const TAKEN: [&str; 8] = ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz", "/healthz", "/style.css", "/icon.svg"];
 /// Under these everything is.
-const TAKEN_FOLDERS: [&str; 4] = ["/api", "/services", "/subnets", "/security-groups"];
+const TAKEN_FOLDERS: [&str; 10] =
+    ["/api", "/findings", "/services", "/subnets", "/security-groups", "/quotas", "/drift", "/orphans", "/muted", "/sources"];
 
 /// How many views are made at the same time; others wait.
 const VIEWS: usize = 2;
@@ -238,11 +244,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_path_of_every_list_is_taken() {
+        for list in crate::expose::page::List::ALL {
+            assert!(check_telemetry_path(&format!("/{}", list.path())).is_err(), "{list:?}");
+        }
+    }
+
+    #[test]
     fn a_telemetry_path_that_cannot_be_served_is_refused() {
         for path in ["/metrics", "/", "/a/b-c", "/probe.d/x_y~", "/apis", "/services-metrics"] {
             check_telemetry_path(path).unwrap();
         }
-        for path in ["", "metrics", "/-/ready", "/{x}", "/*rest", "/a b", "/a?b", "/ä", "/api/v2", "/services/a/b"] {
+        for path in [
+            "",
+            "metrics",
+            "/-/ready",
+            "/{x}",
+            "/*rest",
+            "/a b",
+            "/a?b",
+            "/ä",
+            "/api/v2",
+            "/services/a/b",
+            "/icon.svg",
+            "/sources",
+        ] {
             let error = check_telemetry_path(path).unwrap_err();
             assert!(error.to_string().starts_with(&format!("--web.telemetry-path {path:?} ")), "{error}");
         }

@@ -108,6 +108,7 @@ struct View<'a> {
     ignored: Vec<Ignored<'a>>,
     expired: &'a [super::ignore::Ignore],
     unknown: &'a [Gap],
+    edits_judged: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,6 +156,7 @@ pub fn as_json(verdict: &Verdict, scope: &Scope, fail_on: Severity) -> String {
         ignored: verdict.ignored.iter().map(|(ignore, findings)| Ignored { ignore, findings: *findings }).collect(),
         expired: &verdict.expired,
         unknown: &verdict.gaps,
+        edits_judged: verdict.edits_judged,
     };
     let mut text = serde_json::to_string_pretty(&view).expect("a tree of texts and numbers is JSON");
     text.push('\n');

@@ -3,6 +3,7 @@
 //! Everything is asked of the same model as the daemon's: lint, ownership, subnets, drift, headroom. Several Services are planned
 //! in their order: each finds what the ones before it left.
 
+mod bill;
 pub mod changes;
 pub mod manifests;
 mod planner;
@@ -22,7 +23,7 @@ use super::ignore::Ignore;
 use crate::checks::model::{FindingKind, Severity, Subject};
 use crate::config::policy::Policy;
 use crate::inventory::aws::Scheme;
-use crate::inventory::ids::{ObjectName, SubnetId};
+use crate::inventory::ids::{AllocationId, ObjectName, SubnetId};
 use crate::inventory::parts::Parts;
 
 /// The load balancer would not be made for lack of room.
@@ -119,6 +120,23 @@ pub struct PlannedSubnet {
     pub availability_zone: Arc<str>,
     /// Free IPv4 addresses before; `None` for an IPv6-only one.
     pub free_addresses: Option<u64>,
+    /// How many of them the load balancer keeps; 0 where it is already.
+    pub takes_addresses: u64,
+    /// AWS refuses a load balancer here for lack of addresses.
+    #[serde(skip)]
+    pub too_few: bool,
+}
+
+/// Where load balancers like this one first stop fitting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FirstWall {
+    /// A quota by its name, or `subnets_current_zones`.
+    pub constraint: &'static str,
+    /// The security group or the subnet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// How many more like this one fit after it.
+    pub load_balancers: u64,
 }
 
 /// Something wrong, where it stands.
@@ -153,8 +171,14 @@ pub struct Planned {
     pub scheme: Option<Scheme>,
     /// The subnets it gets.
     pub subnets: Vec<PlannedSubnet>,
-    /// What it takes, and what is left.
+    /// Elastic IPs that it is given.
+    pub elastic_ips: Vec<AllocationId>,
+    /// What it takes, and what is left; of one that exists what it takes in addition.
     pub costs: Vec<Cost>,
+    /// Where more like it would first stop fitting; only of one that would be made.
+    pub first_wall: Option<FirstWall>,
+    /// What is not judged, and why.
+    pub notes: Vec<String>,
     /// What changes about the one that it has.
     pub changes: Vec<Change>,
     /// What is wrong with it.
@@ -201,3 +225,6 @@ impl Plan {
         self.services.iter().filter(|planned| planned.fate == Fate::Unknown && !self.offline)
     }
 }
+
+#[cfg(test)]
+mod tests;

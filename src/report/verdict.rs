@@ -43,6 +43,8 @@ pub struct Verdict {
     pub gaps: Vec<Gap>,
     /// Entries that hold no more.
     pub expired: Vec<Ignore>,
+    /// Somebody remembers how annotations were: edits of them were judged too.
+    pub edits_judged: bool,
 }
 
 impl Verdict {
@@ -57,7 +59,8 @@ impl Verdict {
             let by = ignored.iter_mut().find(|(ignore, _)| ignore.covers(finding.kind, &finding.subject));
             by.map(|(_, count)| *count += 1).is_none()
         });
-        Self { at: outcome.evaluated_at, findings, ignored, gaps, expired }
+        let edits_judged = parts.history.get().is_some();
+        Self { at: outcome.evaluated_at, findings, ignored, gaps, expired, edits_judged }
     }
 
     /// The exit code. What could not be known weighs more than what was found: a list that is not whole must not pass for one.
@@ -80,6 +83,10 @@ impl Verdict {
         }));
         let idle = self.ignored.iter().filter(|(_, count)| *count == 0);
         notes.extend(idle.map(|(ignore, _)| format!("the ignored {ignore} ({}) hides nothing at the moment", ignore.reason)));
+        if !self.edits_judged {
+            let note = "edits of annotations (NLB503 to NLB505) were not judged: one pass knows nothing of before; --state.configmap or --state.path reads what the daemon remembers";
+            notes.push(note.to_owned());
+        }
         notes.into_iter().map(|note| super::text::plain(&note)).collect()
     }
 
@@ -206,5 +213,17 @@ mod tests {
         let notes = verdict.notes();
         assert!(notes[0].contains("NLB103 (moving) ran out on 1969-12-31"), "{notes:?}");
         assert!(notes[1].contains("NLB206 (small) hides nothing at the moment"), "{notes:?}");
+    }
+
+    #[test]
+    fn that_edits_were_not_judged_is_said_and_only_then() {
+        let said = |parts: &Parts| {
+            let verdict = Verdict::of(&outcome(&[]), parts, &Pending::default(), Vec::new(), NOW);
+            verdict.notes().iter().any(|note| note.contains("NLB503 to NLB505"))
+        };
+        let mut known = parts(None);
+        assert!(said(&known));
+        known.history = crate::inventory::part::Part::fetched(crate::inventory::history::History::default(), NOW);
+        assert!(!said(&known));
     }
 }

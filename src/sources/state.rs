@@ -7,6 +7,7 @@
 mod config_map;
 mod file;
 mod format;
+mod recall;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::config_map::ConfigMapPlace;
 use self::format::FormatError;
+pub use self::recall::{RecallError, recall};
 use super::intern::Interner;
 use super::kube::{KubeError, KubeSettings, failure};
 use super::store::Store;
@@ -400,6 +402,7 @@ impl Keeper {
     async fn write(&mut self) {
         // Overtaken once is usual with two replicas; more than twice in a row waits for the next turn.
         for _ in 0..3 {
+            self.history.note_unwell(&self.store.read());
             let history = self.history.clone();
             // Packing three thousand Services takes a few hundredths of a second.
             let Ok(bytes) = tokio::task::spawn_blocking(move || format::encode(&history)).await else { return };
@@ -497,3 +500,5 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;

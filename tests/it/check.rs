@@ -31,6 +31,18 @@ impl Simulation {
         Self { folder, aws, _program: program }
     }
 
+    /// Where this cluster and its AWS are, as environment.
+    pub(crate) fn surroundings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("KUBECONFIG", self.folder.path().join("kubeconfig").display().to_string()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "simulated".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "simulated".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_ENDPOINT_URL", self.aws.clone()),
+        ]
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -75,7 +75,9 @@ pub(super) struct Drifted {
 
 /// Everything that differs from AWS in a picture.
 pub(super) fn drifted(snapshot: &Snapshot, policy: &Policy, now: Timestamp) -> BTreeSet<Drifted> {
-    let outcome = checks::run(&[&drift::CHECK], snapshot, policy, now, || std::time::Duration::ZERO);
+    // Whoever plans does not wait until a difference is old enough to be somebody's fault.
+    let policy = Policy { drift_hold_down_seconds: 0, ..policy.clone() };
+    let outcome = checks::run(&[&drift::CHECK], snapshot, &policy, now, || std::time::Duration::ZERO);
     let families = outcome.families.iter().filter(|family| family.description.name == "service_annotation_drift");
     let row = |labels: &[checks::model::Label]| match labels {
         [namespace, service, annotation, repair] => Some(Drifted {

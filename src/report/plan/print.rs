@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::changes::{Change, Effect};
 use super::room::Cost;
-use super::{Plan, PlanProblem, Planned, PlannedSubnet};
+use super::{FirstWall, Plan, PlanProblem, Planned, PlannedSubnet};
 use crate::checks::model::Severity;
 use crate::inventory::aws::Scheme;
+use crate::inventory::ids::AllocationId;
 use crate::report::text::{markdown, plain};
 
 /// For a person.
@@ -31,8 +32,17 @@ pub fn as_text(plan: &Plan, colour: bool) -> String {
         for subnet in &planned.subnets {
             let _ = writeln!(text, "  subnet   {}", in_words(subnet));
         }
+        for address in &planned.elastic_ips {
+            let _ = writeln!(text, "  address  {}", plain(&address.to_string()));
+        }
         for cost in &planned.costs {
             let _ = writeln!(text, "  takes    {}", cost_in_words(cost));
+        }
+        if let Some(wall) = &planned.first_wall {
+            let _ = writeln!(text, "  wall     {}", wall_in_words(wall));
+        }
+        for note in &planned.notes {
+            let _ = writeln!(text, "  unknown  {}", plain(note));
         }
         for change in untold(planned) {
             let _ = writeln!(text, "  change   {}", plain(&change.message));
@@ -64,23 +74,34 @@ fn severity(severity: Severity, colour: bool) -> String {
 }
 
 fn in_words(subnet: &PlannedSubnet) -> String {
-    let free = subnet.free_addresses.map(|free| format!(", {free} free addresses")).unwrap_or_default();
+    let takes = match subnet.takes_addresses {
+        0 => String::new(),
+        takes => format!(", takes {takes}"),
+    };
+    let free = subnet.free_addresses.map(|free| format!(", {free} free addresses{takes}")).unwrap_or_default();
     format!("{} in {}{free}", subnet.subnet_id, subnet.availability_zone)
 }
 
 fn cost_in_words(cost: &Cost) -> String {
     let assumed = if cost.assumed { ", by AWS's default limit" } else { "" };
-    match (cost.left, cost.quota) {
-        (None, quota) => format!("{} of {quota}; what is left is not known", cost.takes),
-        (Some(left), quota @ "rules_per_security_group") if left >= 0 => {
-            format!("{} of {quota}; {left} more load balancers fit after it", cost.takes)
-        }
-        (Some(left), quota) if left >= 0 => format!("{} of {quota}; {left} left after it{assumed}", cost.takes),
-        (Some(_), quota) => format!("{} of {quota}, which is more than is left{assumed}", cost.takes),
+    let of = cost.of.as_deref().map(|of| format!(" of {}", plain(of))).unwrap_or_default();
+    let Cost { takes, quota, .. } = cost;
+    match cost.left {
+        None => format!("{takes} of {quota}{of}; what is left is not known"),
+        Some(left) if left >= 0 => format!("{takes} of {quota}{of}; {left} left after it{assumed}"),
+        Some(_) => format!("{takes} of {quota}{of}, which is more than is left{assumed}"),
     }
 }
 
+fn wall_in_words(wall: &FirstWall) -> String {
+    let of = wall.of.as_deref().map(|of| format!(" of {}", plain(of))).unwrap_or_default();
+    format!("{}{of}: {} more like it fit", wall.constraint, wall.load_balancers)
+}
+
 fn summary(plan: &Plan) -> String {
+    if plan.services.is_empty() {
+        return "No Service stands in what was read (objects of other kinds are passed over): nothing to plan.".to_owned();
+    }
     let count = |severity| {
         plan.services.iter().flat_map(|planned| &planned.problems).filter(|problem| problem.kind.severity == severity).count()
     };
@@ -108,6 +129,9 @@ fn summary(plan: &Plan) -> String {
 
 /// For a pull request.
 pub fn as_markdown(plan: &Plan) -> String {
+    if plan.services.is_empty() {
+        return format!("**{}**\n", markdown(&summary(plan)));
+    }
     let mut text = format!("**{}**\n\n| Service | what becomes of it | subnets |\n|---|---|---|\n", markdown(&summary(plan)));
     for planned in &plan.services {
         let because = planned.because.as_deref().map(|because| format!(" ({})", markdown(because))).unwrap_or_default();
@@ -124,6 +148,21 @@ pub fn as_markdown(plan: &Plan) -> String {
     }
     if !rows.is_empty() {
         let _ = write!(text, "\n| severity | code | where | what |\n|---|---|---|---|\n{rows}");
+    }
+    let mut rows = String::new();
+    for (planned, cost) in plan.services.iter().flat_map(|planned| planned.costs.iter().map(move |cost| (planned, cost))) {
+        let _ = writeln!(rows, "| {} | {} |", markdown(&planned.service.to_string()), markdown(&cost_in_words(cost)));
+    }
+    if !rows.is_empty() {
+        let _ = write!(text, "\n| Service | takes |\n|---|---|\n{rows}");
+    }
+    let mut notes: Vec<String> = Vec::new();
+    for planned in &plan.services {
+        let wall = planned.first_wall.as_ref().map(|wall| format!("the first wall is {}", wall_in_words(wall)));
+        notes.extend(wall.iter().chain(&planned.notes).map(|note| markdown(&format!("{}: {note}", planned.service))));
+    }
+    if !notes.is_empty() {
+        let _ = write!(text, "\n- {}\n", notes.join("\n- "));
     }
     let changes: Vec<String> = plan.services.iter().flat_map(untold).map(|it| markdown(&it.message)).collect();
     if !changes.is_empty() {
@@ -152,7 +191,10 @@ struct ServiceView<'a> {
     because: Option<&'a str>,
     scheme: Option<Scheme>,
     subnets: &'a [PlannedSubnet],
+    elastic_ips: &'a [AllocationId],
     costs: &'a [Cost],
+    first_wall: Option<&'a FirstWall>,
+    notes: &'a [String],
     changes: &'a [Change],
     problems: Vec<ProblemView<'a>>,
 }
@@ -193,7 +235,10 @@ impl<'a> ServiceView<'a> {
             because: planned.because.as_deref(),
             scheme: planned.scheme,
             subnets: &planned.subnets,
+            elastic_ips: &planned.elastic_ips,
             costs: &planned.costs,
+            first_wall: planned.first_wall.as_ref(),
+            notes: &planned.notes,
             changes: &planned.changes,
             problems: planned.problems.iter().map(ProblemView::of).collect(),
         }

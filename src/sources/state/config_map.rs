@@ -16,9 +16,11 @@ use crate::sources::kube::{KubeSettings, client};
 /// The key of its binary data.
 const KEY: &str = "history.json.gz";
 
-/// A ConfigMap in the namespace of the client: that of the pod's service account, else the kubeconfig's.
+/// A ConfigMap in the namespace of the client: that of the pod's service account, else the kubeconfig's; written
+/// `NAMESPACE/NAME` in that one.
 #[derive(Debug)]
 pub(super) struct ConfigMapPlace {
+    namespace: Option<String>,
     name: String,
     kube: KubeSettings,
     api: Option<Api<ConfigMap>>,
@@ -28,7 +30,11 @@ pub(super) struct ConfigMapPlace {
 
 impl ConfigMapPlace {
     pub(super) fn new(name: String, kube: KubeSettings) -> Self {
-        Self { name, kube, api: None, known: None }
+        let (namespace, name) = match name.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+            None => (None, name),
+        };
+        Self { namespace, name, kube, api: None, known: None }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -37,7 +43,11 @@ impl ConfigMapPlace {
 
     async fn api(&mut self) -> Result<Api<ConfigMap>, StateError> {
         if self.api.is_none() {
-            self.api = Some(Api::default_namespaced(client(&self.kube).await?));
+            let client = client(&self.kube).await?;
+            self.api = Some(match &self.namespace {
+                Some(namespace) => Api::namespaced(client, namespace),
+                None => Api::default_namespaced(client),
+            });
         }
         Ok(self.api.clone().expect("it was made above"))
     }
