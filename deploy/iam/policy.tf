@@ -38,6 +38,7 @@ data "aws_iam_policy_document" "eks_nlb_exporter" {
       "servicequotas:ListServiceQuotas",
       "servicequotas:GetServiceQuota",
       "servicequotas:GetAWSDefaultServiceQuota",
+      "servicequotas:ListRequestedServiceQuotaChangeHistory",
     ]
     resources = ["*"]
   }
