@@ -25,7 +25,7 @@ demo: ## Run the daemon against a simulated cluster and AWS; no credentials need
 test: peers image-binary ## Install the tests' peers where they are missing, and run every test.
 	PATH="$$(tests/peers.sh path):$$PATH" $(CARGO) test --locked --lib --test it
 
-peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Grafana's types, Helm's engine, linters.
+peers: ## Install the programs the tests talk to: Prometheus, Alertmanager, moto, Chromium, Grafana's types, Helm's engine, linters.
 	tests/peers.sh install
 
 image-binary: ## Build the program as the image has it, in the development profile; the tests start it in an empty root.
@@ -66,10 +66,12 @@ bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a
 	$(CARGO) bench --locked --no-run --bench picture
 	benches/run.sh
 
-docs: ## Write the generated parts of the documentation, and the manifests.
+docs: ## Write the generated parts of the documentation, the manifests, and the pictures of the status page.
 	$(CARGO) build --locked --quiet
 	docs/generate.sh
 	$(MAKE) manifests
+	tests/peers.sh browser
+	docs/status-page-pictures.sh
 
 dashboards-picture: ## Draw the overview dashboard from the demonstration's data; takes some minutes, needs prometheus and chromium.
 	$(CARGO) build --locked --quiet

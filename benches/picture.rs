@@ -177,7 +177,7 @@ fn measure(picture: &Snapshot) -> anyhow::Result<Vec<Cost>> {
         let snapshot = Snapshot::join(parts, picture.taken_at, EXPIRY);
         let joined = cpu_time()?;
         let outcome = Arc::new(judge(&snapshot));
-        let picture = Judged { snapshot: Arc::new(snapshot), outcome };
+        let picture = Judged { snapshot: Arc::new(snapshot), outcome, policy: Arc::default() };
         let judged = cpu_time()?;
         runtime.block_on(exposition.publish(picture))?;
         let rendered = cpu_time()?;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures the daemon as a whole process at the size of a large cluster, against the simulator, and prints a table; it is
 # also written to bench.md in the target directory. Everything is on loopback, takes about five minutes, and ends with this
-# script. Needs bash, curl, python3, wrk and nginx: `apt-get install curl python3 wrk nginx-light` on Debian.
+# script. Needs bash, curl, python3, wrk and nginx (`apt-get install curl python3 wrk nginx-light` on Debian), and what
+# `tests/peers.sh browser` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +24,7 @@ PATH=$PATH:/usr/sbin
 for program in wrk nginx python3 curl; do
   command -v "$program" >/dev/null || { echo "make bench needs $program in PATH (Debian: apt-get install wrk nginx-light python3 curl)" >&2; exit 1; }
 done
+tests/peers.sh browser
 [ -x "$exporter" ] || { echo "there is no $exporter: run make bench" >&2; exit 1; }
 
 # World L.
@@ -180,6 +182,23 @@ ratio=$(python3 -c "print(f'{$(rate exporter) / $(rate nginx):.2f}')")
 row "/metrics, gzip, 8 clients, best of $rounds rounds: p99" "$(p99 exporter) (nginx $(p99 nginx))" "≤ 10 ms"
 row "/metrics, gzip, 8 clients, best of $rounds rounds: requests a second" "$(rate exporter) = $ratio × nginx ($(rate nginx))" "≥ 1.0 ×"
 row "resident memory of all that, peak" "$(awk '/VmHWM/ {printf "%.0f MB", $2 / 1000}' "/proc/$daemon_pid/status")" "≤ 200 MB"
+
+# --- the status page in a browser, the best of five looks at each page
+say 'status page'
+PATH="$(tests/peers.sh path):$PATH" NO_PROXY=127.0.0.1 node tests/browser/look.mjs >"$work/looks" <<JSON
+{"base": "$url", "looks": [$(for _ in 1 2 3 4 5; do printf '{"path": "/"}, {"path": "/services?page=20"}, '; done) {"path": "/"}]}
+JSON
+looks() { # PATH
+  python3 - "$work/looks" "$1" <<'PY'
+import json, sys
+looks = [look for look in json.load(open(sys.argv[1])) if look["path"] == sys.argv[2]]
+assert all(look["status"] == 200 for look in looks), looks
+best = min((look["load"] for look in looks), key=lambda load: load["milliseconds"])
+print(f'{best["milliseconds"]:.0f} ms, of which {best["answered"]:.0f} ms until it was answered; {best["bytes"]:,} bytes, {looks[0]["nodes"]:,} elements')
+PY
+}
+row "status page at world L, loaded by Chromium: the overview, best of 6" "$(looks /)" "≤ 1 s"
+row "status page at world L, loaded by Chromium: the last page of the Services, best of 5" "$(looks '/services?page=20')" "≤ 1 s"
 
 stop "$daemon_pid" "$simulator_pid"
 

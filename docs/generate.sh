@@ -28,11 +28,7 @@ PY
   echo
   "$exporter" metrics
 } >"$work/metrics.md"
-"$exporter" metrics | between README.md metrics >"$work/README.1"
-cp README.md "$work/README.old"
-cp "$work/README.1" "$work/README.md"
 { echo '```text'; COLUMNS=120 "$exporter" serve -h | sed 's/ *$//'; echo '```'; } >"$work/flags"
-(cd "$work" && between README.md flags <flags >README.2)
 {
   echo "AWS, every action read only:"
   echo
@@ -42,8 +38,6 @@ cp "$work/README.1" "$work/README.md"
   echo
   "$exporter" rbac
 } >"$work/permissions"
-cp "$work/README.2" "$work/README.md"
-(cd "$work" && between README.md permissions <permissions >README.3)
 between docs/iam.md permissions <"$work/permissions" >"$work/iam.md"
 mkdir -p deploy/iam
 "$exporter" iam-policy >"$work/policy.json"
@@ -58,6 +52,22 @@ mkdir -p deploy/iam
   echo
   "$exporter" findings
 } >"$work/findings.md"
+{
+  echo "# Configuration"
+  echo
+  echo "Flags say how the daemon runs, the file that \`--config.file\` names says how it judges; a few things both can say, and the"
+  echo "flag wins. This page is what the program prints, by \`eks-nlb-exporter serve --help\` and \`eks-nlb-exporter config --format"
+  echo "markdown\`; without \`--format\` the latter prints a file to begin with. [configuration-example.yaml](configuration-example.yaml)"
+  echo "says every key once. How the file is checked and reloaded: [install.md](install.md#the-configuration-file)."
+  echo
+  echo "## Flags"
+  echo
+  echo "Where a flag has a variable, it stands in brackets; the flag wins over it."
+  echo
+  cat "$work/flags"
+  echo
+  "$exporter" config --format markdown
+} >"$work/configuration.md"
 "$exporter" rules >"$work/rules.yaml"
 "$exporter" rules --format prometheusrule >"$work/prometheusrule.yaml"
 
@@ -88,7 +98,7 @@ place() { # NEW OLD
 [ "${1:-}" = --check ] && check=1
 place "$work/metrics.md" docs/metrics.md
 place "$work/findings.md" docs/findings.md
-place "$work/README.3" README.md
+place "$work/configuration.md" docs/configuration.md
 place "$work/iam.md" docs/iam.md
 place "$work/policy.json" deploy/iam/policy.json
 place "$work/policy.tf" deploy/iam/policy.tf

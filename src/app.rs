@@ -19,11 +19,12 @@ use std::sync::Arc;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, ClusterArgs, Command, MetricsFormat, ServeArgs};
-use crate::config::{Config, ConfigError};
+use crate::cli::{Cli, ClusterArgs, Command, ConfigFormat, MetricsFormat, ServeArgs};
+use crate::config::{Config, ConfigError, reference};
 use crate::expose::findings::findings_page;
 use crate::expose::server::WebError;
 use crate::expose::table::{TableFormat, metrics_table};
+use crate::expose::web_config::WebConfig;
 use crate::{permissions, telemetry};
 pub use serve::Settings;
 
@@ -68,6 +69,10 @@ pub fn run(cli: Cli) -> ExitCode {
             Ok(text) => say(&text),
             Err(error) => complain(USAGE, &error),
         },
+        Some(Command::Config(args)) => say(&match args.format {
+            ConfigFormat::Yaml => reference::default_file(),
+            ConfigFormat::Markdown => reference::page(),
+        }),
         Some(Command::Rbac) => say(&permissions::kubernetes_table()),
         Some(Command::Findings(args)) => say(&findings_page(table_format(args.format))),
     }
@@ -84,7 +89,10 @@ fn serve_from(args: &ServeArgs) -> ExitCode {
     telemetry::init(args.log_level, args.log_format);
     match settings(args) {
         Err(error) => complain(USAGE, &format_args!("{error:#}")),
-        Ok(_) if args.config_check => say("The configuration is good.\n"),
+        Ok(settings) if args.config_check => match settings.web.config_file.as_deref().map_or(Ok(()), WebConfig::check) {
+            Ok(()) => say("The configuration is good.\n"),
+            Err(error) => complain(USAGE, &format_args!("{:#}", anyhow::Error::from(error))),
+        },
         Ok(settings) => block_on(async { serve::serve(settings, |_| (), serve::end_requested()).await }),
     }
 }

@@ -65,6 +65,15 @@ pub struct Judged {
     pub snapshot: Arc<Snapshot>,
     /// What the checks say of it.
     pub outcome: Arc<Outcome>,
+    /// By what measure they judged.
+    pub policy: Arc<Policy>,
+}
+
+impl Judged {
+    /// What the checks looked at: asked again, a check says the same again.
+    pub fn context(&self) -> Context<'_> {
+        Context { snapshot: &self.snapshot, policy: &self.policy, now: self.outcome.evaluated_at }
+    }
 }
 
 /// All checks, in the order their families are exposed.

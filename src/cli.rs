@@ -57,6 +57,8 @@ pub enum Command {
     Metrics(MetricsArgs),
     /// Print every finding this program can make: severity, meaning, what to do.
     Findings(FindingsArgs),
+    /// Print a configuration file that sets nothing: every key with what it does and its default, commented out.
+    Config(ConfigArgs),
     /// Print the alert and recording rules, with the configured thresholds.
     Rules(RulesArgs),
     /// Print the IAM policy that the daemon needs.
@@ -88,6 +90,14 @@ pub struct ServeArgs {
         value_delimiter = ','
     )]
     pub listen_addresses: Vec<String>,
+    /// File (YAML) that turns on TLS, client certificates, basic authentication, headers and a rate limit, in the format that
+    /// Prometheus' exporters share. It is read again when it or a file it names changes.
+    #[arg(long = "web.config.file", value_name = "FILE", env = "EKS_NLB_WEB_CONFIG_FILE", hide_env_values = true)]
+    pub web_config_file: Option<PathBuf>,
+    /// Connections held at the same time; more are closed at once. Also limited by the process's open files, of which some are kept
+    /// for AWS and Kubernetes.
+    #[arg(long = "web.max-connections", value_name = "N", default_value_t = 2048)]
+    pub max_connections: usize,
     /// Path under which to expose metrics.
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     pub telemetry_path: String,
@@ -170,6 +180,23 @@ pub struct MetricsArgs {
     /// How to print them.
     #[arg(long, default_value = "markdown")]
     pub format: MetricsFormat,
+}
+
+/// Flags of `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// How to print it.
+    #[arg(long, default_value = "yaml")]
+    pub format: ConfigFormat,
+}
+
+/// Formats of the configuration's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// A file to begin with.
+    Yaml,
+    /// A page with every key.
+    Markdown,
 }
 
 /// Flags of `findings`.

@@ -2,6 +2,7 @@
 
 pub mod alerting;
 pub mod policy;
+pub mod reference;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::quota::quota;
 use crate::rules::{Links, Rules};
-use crate::sources::aws::Intervals;
+use crate::sources::aws::{Budgets, Intervals};
 use alerting::Alerting;
 use policy::{Policy, label_name};
 
@@ -155,7 +156,7 @@ impl Config {
         };
         for (service, rate) in &self.aws.requests_per_second {
             let key = format!("aws.requests_per_second.{service}");
-            if !["elasticloadbalancing", "ec2", "servicequotas", "sts", "eks"].contains(&service.as_str()) {
+            if !Budgets::SERVICES.contains(&service.as_str()) {
                 return refuse(key, rate, "the services are elasticloadbalancing, ec2, servicequotas, sts and eks");
             }
             if !(*rate > 0.0 && *rate <= 1000.0) {

@@ -1,11 +1,11 @@
 //! Stage 4, tell on request: /metrics, the status page, the API. Borrows the latest picture and asks nobody anything.
 
-pub mod api;
 mod connection;
 pub mod exposition;
 pub mod findings;
 mod gzip;
 pub mod negotiate;
+pub mod openapi;
 pub mod own;
 mod page;
 pub mod process;
@@ -14,3 +14,5 @@ pub mod render;
 pub mod routes;
 pub mod server;
 pub mod table;
+pub mod view;
+pub mod web_config;

@@ -10,6 +10,8 @@ pub mod config;
 pub mod controller;
 pub mod expose;
 pub mod inventory;
+#[cfg(test)]
+mod mutation;
 pub mod notify;
 pub mod permissions;
 pub mod report;

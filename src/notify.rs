@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::checks::model::Outcome;
 use crate::clock;
@@ -108,6 +108,37 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// What was resolved is repeated as long as Prometheus does it.
 const REPEAT_RESOLVED: Duration = Duration::from_secs(15 * 60);
 
+/// Tells of every picture, for ever, as the configuration wants it: a notifier that comes by `successors` takes the place of the
+/// one before; `None` means that nobody is told any more.
+pub async fn run(
+    first: Option<Notifier>,
+    mut pictures: watch::Receiver<Option<Arc<Outcome>>>,
+    mut successors: mpsc::UnboundedReceiver<Option<Notifier>>,
+) {
+    let mut current = first;
+    if let Some(notifier) = &mut current {
+        notifier.take_up().await;
+    }
+    loop {
+        let next = match &mut current {
+            Some(notifier) => tokio::select! {
+                next = successors.recv() => next,
+                () = notifier.tell(&mut pictures) => return,
+            },
+            None => successors.recv().await,
+        };
+        // The sender has gone: the daemon ends.
+        let Some(mut next) = next else { return std::future::pending().await };
+        match (&mut next, &mut current) {
+            (Some(next), Some(before)) => next.succeed(before),
+            (Some(next), None) => next.take_up().await,
+            (None, Some(before)) => before.observer.alerts(Count::default()),
+            (None, None) => {}
+        }
+        current = next;
+    }
+}
+
 /// The alerts of this daemon and the way to those who hear of them.
 #[derive(Debug)]
 pub struct Notifier {
@@ -149,6 +180,16 @@ impl Notifier {
     /// Tells of every picture, for ever.
     pub async fn run(mut self, mut pictures: watch::Receiver<Option<Arc<Outcome>>>) {
         self.take_up().await;
+        self.tell(&mut pictures).await;
+    }
+
+    /// Goes on with what another one began: its alerts keep their start, and what only waits goes on waiting. What it did not
+    /// get through to its receivers is said anew with its next turn.
+    fn succeed(&mut self, other: &mut Self) {
+        self.lifecycle = std::mem::take(&mut other.lifecycle);
+    }
+
+    async fn tell(&mut self, pictures: &mut watch::Receiver<Option<Arc<Outcome>>>) {
         loop {
             let now = clock::now();
             let picture = pictures.borrow_and_update().clone();

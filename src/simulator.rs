@@ -34,7 +34,7 @@ pub use counters::Counters;
 pub use faults::{Fault, FaultError, FaultKind, FaultScope, Faults};
 pub use operations::{Api, Operation};
 pub use sizes::Sizes;
-pub use world::WorldKind;
+pub use world::{Partition, WorldKind};
 
 use aws_api::AwsEndpoint;
 use kube_api::KubeStore;
@@ -53,6 +53,9 @@ pub struct SimulatorSettings {
     /// What kind of cluster.
     #[arg(long, value_enum, value_name = "NAME", default_value_t)]
     pub world: WorldKind,
+    /// In which of AWS's partitions; each has one Region here.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub partition: Partition,
     /// Where the simulated AWS listens; loopback only, port 0 for any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub aws_listen: SocketAddr,
@@ -83,6 +86,7 @@ impl Default for SimulatorSettings {
         Self {
             sizes: Sizes::default(),
             world: WorldKind::default(),
+            partition: Partition::default(),
             aws_listen: loopback,
             kube_listen: loopback,
             faults: Vec::new(),
@@ -198,7 +202,7 @@ pub async fn start(settings: SimulatorSettings) -> Result<Simulator, SimulatorEr
     for (resource, served) in settings.world.served() {
         kube.set_served(resource, served);
     }
-    let world = Arc::new(Mutex::new(World::build_kind(settings.world, &settings.sizes, crate::clock::now())));
+    let world = Arc::new(Mutex::new(World::build_in(settings.partition, settings.world, &settings.sizes, crate::clock::now())));
     let publisher = Arc::new(Mutex::new(Publisher::new(kube.clone())));
     let handle = WorldHandle { world: Arc::clone(&world), publisher };
     handle.edit(|_| ());

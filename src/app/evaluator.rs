@@ -112,7 +112,7 @@ pub(super) fn judge(parts: Parts, policy: &Policy, identified: bool, now: Timest
     let table = if identified || pending.identity.is_empty() { CHECKS } else { BEFORE_IDENTITY };
     let started = Instant::now();
     let outcome = checks::run(table, &snapshot, policy, now, || started.elapsed());
-    (Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome) }, pending)
+    (Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome), policy: Arc::new(policy.clone()) }, pending)
 }
 
 #[cfg(test)]

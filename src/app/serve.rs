@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -16,12 +17,12 @@ use crate::config::Config;
 use crate::expose::exposition::{Exposition, ExpositionSettings};
 use crate::expose::own::OwnMetrics;
 use crate::expose::readiness::Readiness;
-use crate::expose::routes::{Sources, WebState};
+use crate::expose::routes::{Reload, Sources, WebState};
 use crate::expose::server::{WebSettings, bind};
+use crate::expose::web_config::LiveWebConfig;
 use crate::inventory::parts::Parts;
-use crate::notify::{NotificationObserver, Notifier, NotifyError, NotifySettings};
+use crate::notify;
 use crate::report::snapshot::Recorded;
-use crate::rules::Rules;
 use crate::sources::CallObserver;
 use crate::sources::aws::{self, AwsSettings};
 use crate::sources::kube::{self, KubeSettings};
@@ -93,6 +94,8 @@ impl Settings {
             recorded: None,
             web: WebSettings {
                 listen_addresses: args.listen_addresses.clone(),
+                config_file: args.web_config_file.clone().filter(|path| !path.as_os_str().is_empty()),
+                max_connections: args.max_connections,
                 telemetry_path: args.telemetry_path.clone(),
                 max_requests: args.max_requests,
                 disable_exporter_metrics: args.disable_exporter_metrics,
@@ -114,6 +117,7 @@ pub(super) async fn serve(
     end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     tracing::info!(version = version::VERSION, revision = version::REVISION, rustc = version::RUSTC, "Starting eks-nlb-exporter");
+    raise_open_files();
     let bound = bind(&settings.web).await?;
     listening(&bound.local_addrs());
     let own = OwnMetrics::new();
@@ -127,11 +131,19 @@ pub(super) async fn serve(
     let observer: Arc<dyn CallObserver> = Arc::<OwnMetrics>::clone(&own);
     let judged = watch::Sender::new(None);
     // What a recorded picture shows is past: nobody is to be paged for it.
-    let notifier = match &settings.recorded {
+    let page = match &settings.recorded {
         Some(_) => None,
-        None => notifier(&settings.config, &bound.local_addrs(), &own).await?,
+        None => {
+            let scheme = if bound.is_tls() { "https" } else { "http" };
+            let port = bound.local_addrs().first().map_or(0, SocketAddr::port);
+            // Not this pod's own name: after a restart it must be the same.
+            Some(format!("{scheme}://eks-nlb-exporter:{port}/"))
+        }
     };
-    let configuration = Configuration::new(settings.config, settings.config_file, own);
+    let web_config = bound.web_config();
+    let configured = Configuration::new(settings.config, settings.config_file, page, Arc::clone(&own)).await?;
+    let (configuration, first, successors) = configured;
+    let reload = both(configuration.on_request(), web_config.clone(), Arc::clone(&own));
 
     // Dropped at the end of this function, and with it every task.
     let mut tasks = JoinSet::new();
@@ -144,18 +156,19 @@ pub(super) async fn serve(
         tasks.spawn(watch_kubernetes(settings.kube.clone(), store.clone(), observer));
         tokio::spawn(state::run(settings.state, settings.kube, store.clone(), finishing))
     };
-    if let Some(notifier) = notifier {
-        tasks.spawn(notifier.run(judged.subscribe()));
-    }
+    tasks.spawn(notify::run(first, judged.subscribe(), successors));
     let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
     tasks.spawn(evaluator::run(store.clone(), moment, configuration.policies(), exposed, waiting, judged));
     tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
+    if let Some(web_config) = web_config {
+        tasks.spawn(reload_web_config_on_hangup(web_config, own));
+    }
 
     for address in bound.local_addrs() {
-        tracing::info!(%address, tls = false, "Listening on");
+        tracing::info!(%address, tls = bound.is_tls(), "Listening on");
     }
     let sources = Sources::new(move || Arc::clone(&store.read().sources));
-    let served = bound.serve(WebState { exposition, readiness, sources, reload: configuration.on_request() }, end);
+    let served = bound.serve(WebState { exposition, readiness, sources, reload }, end);
     tokio::select! {
         result = served => result?,
         // Each of them runs for ever; one that ends has panicked, and half a daemon would tell half the truth.
@@ -177,22 +190,43 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// Who tells Alertmanager; nobody where none is configured.
-async fn notifier(config: &Config, addresses: &[SocketAddr], own: &Arc<OwnMetrics>) -> Result<Option<Notifier>, NotifyError> {
-    if config.alerting.alertmanagers.is_empty() {
-        return Ok(None);
+/// Everything that `POST /-/reload` reads again.
+fn both(configuration: Option<Reload>, web_config: Option<Arc<LiveWebConfig>>, own: Arc<OwnMetrics>) -> Option<Reload> {
+    let Some(web_config) = web_config else { return configuration };
+    Some(Reload::new(move || {
+        let (configuration, web_config, own) = (configuration.clone(), Arc::clone(&web_config), Arc::clone(&own));
+        async move {
+            let web = web_config.reload_and_tell(&own);
+            let main = match configuration {
+                Some(configuration) => configuration.run().await,
+                None => Ok(()),
+            };
+            match (main, web) {
+                (Err(main), Err(web)) => Err(format!("{main}; {web}")),
+                (main, web) => main.and(web),
+            }
+        }
+    }))
+}
+
+/// Reads the web configuration again at each SIGHUP.
+async fn reload_web_config_on_hangup(web_config: Arc<LiveWebConfig>, own: Arc<OwnMetrics>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return std::future::pending().await };
+    while hangup.recv().await.is_some() {
+        // Said in the log, and in a metric.
+        let _ = web_config.reload_and_tell(&own);
     }
-    let port = addresses.first().map_or(0, SocketAddr::port);
-    // Not this pod's own name: after a restart it must be the same.
-    let page = config.alerting.external_url.clone().unwrap_or_else(|| format!("http://eks-nlb-exporter:{port}/"));
-    let settings = NotifySettings {
-        alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
-        blind_limit: config.policy.max_staleness(),
-        generator_url: page.into(),
-    };
-    let observer: Arc<dyn NotificationObserver> = Arc::<OwnMetrics>::clone(own);
-    Notifier::new(&settings, observer).await.map(Some)
+}
+
+/// As many open files as the system allows: services are often started with 1,024 for the sake of programs that use select(2),
+/// and each connection takes one.
+fn raise_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    if limits.current != limits.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits })
+    {
+        tracing::debug!(%error, "the limit of open files could not be raised");
+    }
 }
 
 /// Watches the cluster, and looks for a way to it as long as there is none.

@@ -11,14 +11,11 @@ use crate::cli::SimulateArgs;
 use crate::simulator::{self, SimulatorSettings};
 use crate::sources::aws::FixedCredentials;
 
-/// The Region that the simulated AWS is in.
-const REGION: &str = "us-east-1";
-
 /// The daemon over a simulated cluster and AWS: the same clients, another endpoint.
 pub(super) async fn demo(mut settings: Settings, simulation: SimulatorSettings) -> anyhow::Result<()> {
+    settings.aws.region = Some(simulation.partition.region().to_owned());
     let mut simulator = simulator::start(SimulatorSettings { scenario: false, ..simulation }).await?;
     simulator.set_scene();
-    settings.aws.region = Some(REGION.to_owned());
     settings.aws.endpoint_url = Some(simulator.aws_url.clone());
     settings.aws.credentials =
         Some(FixedCredentials { access_key_id: "simulated".to_owned(), secret_access_key: "simulated".to_owned() });

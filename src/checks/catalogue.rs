@@ -57,6 +57,8 @@ catalogue! {
         "Allow servicequotas:GetServiceQuota, servicequotas:ListServiceQuotas and elasticloadbalancing:DescribeAccountLimits.",
     QUOTA_BEYOND_LIMIT = "NLB404" Info "More is counted than a quota allows, which AWS does not permit: the count or the limit is wrong."
         "Compare with the console and report it; a limit that was changed within the last hour explains it too.",
+    VPC_OF_ANOTHER_ACCOUNT = "NLB405" Info "The VPC is shared by another account, and what others use of it cannot be seen."
+        "Watch the VPC's quotas from the account that owns it; for them nothing is said here.",
     DRIFT = "NLB501" Warning "AWS is not as an annotation of the Service says."
         "The controller repairs this at its next reconcile: restart it or touch the Service, and find out who changed AWS.",
     DRIFT_NEVER_REPAIRED = "NLB502" Warning "An annotation that is read at creation only differs from AWS, and the controller never repairs that."

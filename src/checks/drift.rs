@@ -196,28 +196,76 @@ fn only_load_balancer<'a>(context: &Context<'a>, service: &Service) -> Option<&'
 }
 
 fn judge(context: &Context<'_>, case: &Case<'_>, report: &mut Report) {
-    let Ok(compared) = compare_all(case) else {
-        // The controller must refuse what it cannot read, and says so in an event. Where it did not, this program's idea of
-        // the value is wrong, or no controller runs: either way nothing is known.
-        return;
-    };
+    let Some(Found { drifted, all_known }) = find(context, case) else { return };
     let service = case.service;
-    let settled = settled_at(context, service, case.load_balancer.value);
-    let mut drifted = 0_u32;
-    let mut all_known = true;
-    for (row, comparison) in compared {
-        let (old_enough, too_early): (Vec<_>, Vec<_>) =
-            comparison.differences.into_iter().partition(|difference| difference.is_after(settled));
-        all_known &= comparison.unknown.is_none() && too_early.is_empty();
-        if !old_enough.is_empty() {
-            drifted += 1;
-            report_drift(report, service, row, &old_enough);
-        }
+    for (row, differences) in &drifted {
+        report_drift(report, service, row, differences);
     }
     if all_known {
         let name = &service.name;
-        report.family(&SERVICE_DRIFTED_ANNOTATIONS).sample([(&name.namespace).into(), (&name.name).into()], drifted.into());
+        let labels = [(&name.namespace).into(), (&name.name).into()];
+        report.family(&SERVICE_DRIFTED_ANNOTATIONS).sample(labels, drifted.len() as f64);
     }
+}
+
+/// Where AWS differs from one Service.
+struct Found {
+    drifted: Vec<(&'static Row, Vec<Difference>)>,
+    /// Every row could be judged.
+    all_known: bool,
+}
+
+/// `None` where the controller must refuse what it cannot read, and says so in an event. Where it did not, this program's idea of
+/// the value is wrong, or no controller runs: either way nothing is known.
+fn find(context: &Context<'_>, case: &Case<'_>) -> Option<Found> {
+    let settled = settled_at(context, case.service, case.load_balancer.value);
+    let mut found = Found { drifted: Vec::new(), all_known: true };
+    for (row, comparison) in compare_all(case).ok()? {
+        let (old_enough, too_early): (Vec<_>, Vec<_>) =
+            comparison.differences.into_iter().partition(|difference| difference.is_after(settled));
+        found.all_known &= comparison.unknown.is_none() && too_early.is_empty();
+        if !old_enough.is_empty() {
+            found.drifted.push((row, old_enough));
+        }
+    }
+    Some(found)
+}
+
+/// One field of AWS that is not as an annotation says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drifted {
+    /// The `annotation` label.
+    pub annotation: &'static str,
+    /// The `repair` label: `automatic` or `never`.
+    pub repair: &'static str,
+    /// The field, and of what.
+    pub place: String,
+    /// What it should be. May hold untrusted text, cut where it is long.
+    pub expected: String,
+    /// What it is.
+    pub actual: String,
+}
+
+/// Every difference that the check tells of one Service, with both sides. Prepares for all Services and serves one.
+pub fn drifted(context: &Context<'_>, service: &Service) -> Vec<Drifted> {
+    let owner = owner_in(service, &context.snapshot.parts);
+    if blocked_service(context, service, owner).is_some() {
+        return Vec::new();
+    }
+    let Some(load_balancer) = comparable(context, service, owner) else { return Vec::new() };
+    let world = World::of(context.snapshot);
+    let found = find(context, &Case::of(&world, service, load_balancer));
+    let rows = found.into_iter().flat_map(|found| found.drifted);
+    rows.flat_map(|(row, differences)| {
+        differences.into_iter().map(|Difference { place, wanted, actual, .. }| Drifted {
+            annotation: row.annotation,
+            repair: row.repair.as_str(),
+            place,
+            expected: blocked::quoted(&wanted),
+            actual: blocked::quoted(&actual),
+        })
+    })
+    .collect()
 }
 
 fn compare_all(case: &Case<'_>) -> Result<Vec<(&'static Row, Comparison)>, AnnotationError> {

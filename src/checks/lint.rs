@@ -32,6 +32,7 @@ use crate::controller::ownership::{Ownership, owner, owner_in};
 use crate::controller::settings::Settings;
 use crate::inventory::kube::{Service, ServiceType};
 use crate::inventory::parts::source;
+use crate::inventory::snapshot::Snapshot;
 use case::Case;
 use known::{Facts, Known};
 use problem::{Problem, Rule};
@@ -122,8 +123,7 @@ fn run(context: &Context<'_>, report: &mut Report) {
     let facts = Facts::of(snapshot, []);
     for service in parts.services.get().into_iter().flat_map(BTreeMap::values) {
         let owner = owner_in(service, parts);
-        let asks = service.service_type == ServiceType::LoadBalancer || owner == Ownership::LoadBalancerController;
-        if !asks || service.deleted_at.is_some() {
+        if !is_linted(service, owner) {
             continue;
         }
         let known = facts.known(&service.name);
@@ -137,6 +137,20 @@ fn run(context: &Context<'_>, report: &mut Report) {
         let told_by_event = |problem: &Problem| refusal.is_some_and(|(cause, message)| problem.is_told_by(cause, message));
         tell(service, problems.iter().filter(|problem| !told_by_event(problem)), report);
     }
+}
+
+fn is_linted(service: &Service, owner: Ownership) -> bool {
+    let asks = service.service_type == ServiceType::LoadBalancer || owner == Ownership::LoadBalancerController;
+    asks && service.deleted_at.is_none()
+}
+
+/// Every problem that the check counts of one Service; `None` where it counts none of it. Prepares for all Services and serves one.
+pub fn counted(snapshot: &Snapshot, service: &Service) -> Option<Vec<Problem>> {
+    let parts = &snapshot.parts;
+    parts.controllers.complete()?;
+    let owner = owner_in(service, parts);
+    let facts = Facts::of(snapshot, []);
+    is_linted(service, owner).then(|| lint_owned(service, Settings::in_cluster(parts), &facts.known(&service.name), owner))
 }
 
 /// One finding a rule.

@@ -81,7 +81,7 @@ pub(super) fn take_out(findings: &mut Vec<Finding>, context: &Context<'_>) -> (V
 }
 
 /// The Service that a finding is about.
-fn service_of<'a>(subject: &'a Subject, snapshot: &'a Snapshot) -> Option<&'a ObjectName> {
+pub(crate) fn service_of<'a>(subject: &'a Subject, snapshot: &'a Snapshot) -> Option<&'a ObjectName> {
     match subject {
         Subject::Service(name) => Some(name),
         Subject::LoadBalancer(id) => match &snapshot.load_balancers.get(id)?.owner {

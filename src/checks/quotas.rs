@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::catalogue::{QUOTA_ASSUMED, QUOTA_BEYOND_LIMIT, QUOTA_EXHAUSTED, QUOTA_NEARLY_EXHAUSTED};
+use super::catalogue::{QUOTA_ASSUMED, QUOTA_BEYOND_LIMIT, QUOTA_EXHAUSTED, QUOTA_NEARLY_EXHAUSTED, VPC_OF_ANOTHER_ACCOUNT};
 use super::model::{FamilyDescription, FamilyKind, FindingKind, Report, Subject};
 use super::{Check, Context};
 use crate::controller::security_groups::Roles;
@@ -17,7 +17,7 @@ use crate::inventory::ids::{LoadBalancerId, TargetGroupId};
 use crate::inventory::parts::source;
 use crate::inventory::quota::{QUOTAS, quota};
 use cost::OneMore;
-use usage::{Usage, load_balancer_usage, shared_usage, target_group_usage};
+use usage::{OF_THE_VPC, Usage, load_balancer_usage, shared_usage, target_group_usage, vpc_owner};
 
 static LIMIT: FamilyDescription = FamilyDescription {
     name: "quota_limit",
@@ -70,7 +70,7 @@ static ELASTIC_IPS: FamilyDescription = FamilyDescription {
 pub static CHECK: Check = Check {
     name: "quotas",
     families: &[&LIMIT, &ASSUMED, &REQUESTED, &USAGE, &LOAD_BALANCER_USAGE, &TARGET_GROUP_USAGE, &ELASTIC_IPS],
-    findings: &[&QUOTA_EXHAUSTED, &QUOTA_NEARLY_EXHAUSTED, &QUOTA_ASSUMED, &QUOTA_BEYOND_LIMIT],
+    findings: &[&QUOTA_EXHAUSTED, &QUOTA_NEARLY_EXHAUSTED, &QUOTA_ASSUMED, &QUOTA_BEYOND_LIMIT, &VPC_OF_ANOTHER_ACCOUNT],
     sources: &[
         source::LOAD_BALANCERS,
         source::TARGET_GROUPS,
@@ -117,6 +117,7 @@ pub(crate) fn fresh_since(now: Timestamp) -> Timestamp {
 
 fn run(context: &Context<'_>, report: &mut Report) {
     write_limits(context, report);
+    tell_of_a_shared_vpc(context, report);
     let one_more = OneMore::of(context, &Roles::of_load_balancers(context.snapshot));
     for usage in shared_usage(context) {
         report.family(&USAGE).sample([usage.quota.into()], usage.used);
@@ -150,6 +151,22 @@ fn write_limits(context: &Context<'_>, report: &mut Report) {
             let message = format!("the limit of {} could not be read and is assumed to be {}", quota.name, limit.value);
             report.find(&QUOTA_ASSUMED, Subject::Quota(quota.name), None, message);
         }
+    }
+}
+
+/// Where others use the same VPC unseen, its quotas are not told, and what is counted in it is at least so much.
+fn tell_of_a_shared_vpc(context: &Context<'_>, report: &mut Report) {
+    let parts = &context.snapshot.parts;
+    let (Some(vpc), Some(account), Some(owner)) = (&parts.scope.vpc_id, &parts.scope.account_id, vpc_owner(parts)) else {
+        return;
+    };
+    if *owner != **account {
+        let message = format!(
+            "{vpc} belongs to account {owner}: interfaces, security groups and tags of others in it cannot be seen, so usage of {} \
+             is not known, and what is counted of this account's own is a lower bound of what the VPC holds",
+            OF_THE_VPC.join(", "),
+        );
+        report.find(&VPC_OF_ANOTHER_ACCOUNT, Subject::Cluster, None, message);
     }
 }
 

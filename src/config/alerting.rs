@@ -9,6 +9,9 @@ use super::check_url;
 use crate::rules::Links;
 use crate::rules::thresholds::Overrides;
 
+/// Seconds that one request to an Alertmanager may take unless configured.
+pub const TIMEOUT_SECONDS: u64 = 10;
+
 /// The `alerting` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -78,6 +81,13 @@ pub struct Dns {
     pub path_prefix: String,
 }
 
+impl Dns {
+    /// All instances behind a name, reached in the usual way.
+    pub(super) fn of(name: String) -> Self {
+        Self { name, port: alertmanager_port(), scheme: http(), path_prefix: String::new() }
+    }
+}
+
 fn alertmanager_port() -> u16 {
     9093
 }
@@ -87,7 +97,7 @@ fn http() -> String {
 }
 
 /// HTTP basic authentication.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user.
@@ -105,6 +115,13 @@ pub struct Authorization {
     pub scheme: String,
     /// A file that holds the credentials; read again for each request, so that they can be rotated.
     pub credentials_file: PathBuf,
+}
+
+impl Authorization {
+    /// A bearer token in a file.
+    pub(super) fn of(credentials_file: PathBuf) -> Self {
+        Self { scheme: bearer(), credentials_file }
+    }
 }
 
 fn bearer() -> String {

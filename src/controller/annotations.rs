@@ -269,11 +269,14 @@ pub fn parse_map(raw: &str, grammar: MapGrammar) -> Option<Pairs> {
 fn split_pairs(raw: &str) -> Option<Vec<String>> {
     let mut pairs = Vec::new();
     let mut current = String::new();
+    // Looked up once: whoever may write annotations may write a quarter of a megabyte of commas.
+    let last_equals_sign = raw.rfind('=');
     let mut rest = raw.chars();
     while let Some(character) = rest.next() {
+        let is_before_one = || last_equals_sign.is_some_and(|at| raw.len() - rest.as_str().len() <= at);
         match character {
+            ',' if is_before_one() => pairs.push(std::mem::take(&mut current)),
             '\\' => current.push(rest.next().unwrap_or('\\')),
-            ',' if rest.as_str().contains('=') => pairs.push(std::mem::take(&mut current)),
             ',' if rest.as_str().trim().is_empty() => current.push(','),
             ',' => return None,
             other => current.push(other),

@@ -1,32 +1,118 @@
 //! How does a connection behave below HTTP? Sends at once, and ends when its reader stands still.
 
-use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready as ready_or_return};
 use std::time::Duration;
 
 use axum_server::accept::Accept;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustix::process::{Resource, getrlimit};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
+
+use crate::expose::own::{OwnMetrics, Refusal};
 
 /// Prepares accepted connections. An acceptor for TLS goes around it.
 #[derive(Debug, Clone)]
 pub(crate) struct Acceptor {
     /// How long a reader may take nothing at all of an answer.
     pub(crate) send_timeout: Duration,
+    /// Where TLS is spoken: how long a client may take for its first byte. It is looked at: who speaks plain HTTP is told so.
+    pub(crate) first_byte_timeout: Option<Duration>,
+    /// How many connections there may be.
+    pub(crate) places: Places,
 }
 
-impl<S> Accept<TcpStream, S> for Acceptor {
+/// Open files that are not for clients: AWS, Kubernetes, Alertmanager, configuration, state.
+const KEPT_FILES: u64 = 128;
+
+/// A place for each connection, over all addresses.
+///
+/// Without a bound of our own the limit of open files would be one, and at that limit nothing could be asked of AWS any more.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    free: Arc<Semaphore>,
+    own: Arc<OwnMetrics>,
+}
+
+impl Places {
+    /// As many as wanted, or as the process may have files open.
+    pub(crate) fn new(wanted: usize, own: Arc<OwnMetrics>) -> Self {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        // Half of them where there are few.
+        let possible = usize::try_from(files.saturating_sub(KEPT_FILES).max(files / 2)).unwrap_or(usize::MAX);
+        if possible < wanted {
+            tracing::warn!(wanted, possible, open_files = files, "fewer connections than --web.max-connections are possible");
+        }
+        Self { free: Arc::new(Semaphore::new(wanted.min(possible).min(Semaphore::MAX_PERMITS))), own }
+    }
+
+    fn take(&self) -> io::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
+            self.own.refused(Refusal::ConnectionLimit);
+            refusal("as many connections as allowed are there already")
+        })
+    }
+}
+
+/// A connection that ended on purpose, ours or the client's.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(&'static str);
+
+fn refusal(why: &'static str) -> io::Error {
+    io::Error::other(Refused(why))
+}
+
+/// Whether the connection was closed on purpose, and counted already if it is to be.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Refused>())
+}
+
+impl<S: Send + 'static> Accept<TcpStream, S> for Acceptor {
     type Stream = Connection;
     type Service = S;
-    type Future = Ready<io::Result<(Connection, S)>>;
+    type Future = BoxFuture<'static, io::Result<(Connection, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        // An answer comes in two chunks: without TCP_NODELAY the second waits for the first one's acknowledgement, up to 40 ms.
-        ready(stream.set_nodelay(true).map(|()| (Connection { stream, send_timeout: self.send_timeout, stalled: None }, service)))
+        let Self { send_timeout, first_byte_timeout, places } = self.clone();
+        async move {
+            let place = places.take()?;
+            // An answer comes in two chunks: without TCP_NODELAY the second waits for the first one's acknowledgement, up to 40 ms.
+            stream.set_nodelay(true)?;
+            let stream = match first_byte_timeout {
+                Some(limit) => timeout(limit, expect_handshake(stream)).await.map_err(|_| io::ErrorKind::TimedOut)??,
+                None => stream,
+            };
+            Ok((Connection { stream, send_timeout, stalled: None, _place: place }, service))
+        }
+        .boxed()
     }
+}
+
+const NOT_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n\
+    This port speaks HTTPS, but the request came as plain HTTP.\n";
+
+/// Tells a client that speaks plain HTTP what is wrong. What a handshake begins with is no letter.
+async fn expect_handshake(mut stream: TcpStream) -> io::Result<TcpStream> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        // As a probe of the port does; no handshake has failed.
+        return Err(refusal("the client hung up without a word"));
+    }
+    if first[0].is_ascii_uppercase() {
+        // What has come is read, else the system would throw away the answer together with it.
+        let _ = stream.try_read(&mut [0; 4096]);
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "plain HTTP where TLS is spoken"));
+    }
+    Ok(stream)
 }
 
 /// A connection that gives up on a reader that takes nothing for a while.
@@ -39,6 +125,7 @@ pub(crate) struct Connection {
     send_timeout: Duration,
     /// Runs while the last write found no room.
     stalled: Option<Pin<Box<Sleep>>>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -101,7 +188,8 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         assert!(!stream.nodelay().unwrap(), "the system's default, else the tests prove nothing");
-        let (connection, ()) = Acceptor { send_timeout }.accept(stream, ()).await.unwrap();
+        let places = Places::new(1, OwnMetrics::new());
+        let (connection, ()) = Acceptor { send_timeout, first_byte_timeout: None, places }.accept(stream, ()).await.unwrap();
         (connection, client)
     }
 

@@ -112,6 +112,11 @@ struct Picture {
 }
 
 impl Exposition {
+    /// The exporter's own metrics, for whoever has something to count.
+    pub fn own(&self) -> &Arc<OwnMetrics> {
+        &self.own
+    }
+
     /// An exposition with no picture yet: it shows the exporter's own metrics alone.
     pub fn new(own: Arc<OwnMetrics>, settings: ExpositionSettings) -> Arc<Self> {
         let mut about_us = Registry::default();

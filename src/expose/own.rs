@@ -77,6 +77,10 @@ families! {
         "Whether the last load of the configuration succeeded.",
     RELOAD_TIMESTAMP = Gauge "config_last_reload_success_timestamp_seconds" []
         "When the configuration was last loaded successfully.",
+    WEB_RELOAD_SUCCESSFUL = Gauge "web_config_last_reload_successful" []
+        "Whether the last load of the web configuration, its certificates included, succeeded; absent without one.",
+    WEB_RELOAD_TIMESTAMP = Gauge "web_config_last_reload_success_timestamp_seconds" []
+        "When the web configuration, its certificates included, was last loaded successfully; absent without one.",
 }
 
 families! {
@@ -99,6 +103,8 @@ families! {
         "Alerts thrown away because too many waited for an Alertmanager; absent where none is configured.",
     ALERTS = Gauge "alerts" ["state"]
         "Alerts of this daemon's own that are pending or firing; absent where no Alertmanager is configured.",
+    REFUSALS = Counter "web_refusals_total" ["reason"]
+        "Connections and requests that were turned away, by reason; busy: too many passwords were being compared.",
     PICTURES = Counter "pictures_total" []
         "Pictures that were rendered and served since the start.",
     RENDER_DURATION = Gauge "render_duration_seconds" []
@@ -118,11 +124,16 @@ pub struct OwnMetrics {
 #[derive(Debug)]
 struct Numbers {
     calls: BTreeMap<(&'static str, &'static str), Calls>,
+    /// Calls a second by service.
+    allowed: BTreeMap<&'static str, f64>,
     unknown_values: BTreeMap<&'static str, u64>,
     notifications: BTreeMap<Box<str>, Notifications>,
     alerts: Option<Count>,
     reload_successful: Option<bool>,
     reloaded_at: Option<Timestamp>,
+    web_reload_successful: Option<bool>,
+    web_reloaded_at: Option<Timestamp>,
+    refusals: [u64; Refusal::ALL.len()],
     pictures: u64,
     render_duration: Option<Duration>,
 }
@@ -131,15 +142,44 @@ impl Default for Numbers {
     fn default() -> Self {
         Self {
             calls: BTreeMap::new(),
+            allowed: BTreeMap::new(),
             unknown_values: source::ALL.iter().map(|source| (*source, 0)).collect(),
             notifications: BTreeMap::new(),
             alerts: None,
             reload_successful: None,
             reloaded_at: None,
+            web_reload_successful: None,
+            web_reloaded_at: None,
+            refusals: [0; Refusal::ALL.len()],
             pictures: 0,
             render_duration: None,
         }
     }
+}
+
+/// Why a connection or a request was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// As many connections as allowed are there already.
+    ConnectionLimit,
+    /// No TLS came about: another protocol, no common version, a certificate that is not let in, or silence.
+    Handshake,
+    /// No right name and password.
+    Credentials,
+    /// Too many wait for the comparison of their passwords.
+    Busy,
+    /// The rate limit is reached.
+    RateLimit,
+}
+
+impl Refusal {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::ConnectionLimit, "connection_limit"),
+        (Self::Handshake, "handshake"),
+        (Self::Credentials, "credentials"),
+        (Self::Busy, "busy"),
+        (Self::RateLimit, "rate_limit"),
+    ];
 }
 
 /// What became of the alerts for one receiver.
@@ -170,6 +210,23 @@ impl Default for Calls {
     }
 }
 
+/// What was asked of AWS by one operation.
+#[derive(Debug, Clone)]
+pub struct CallsOf {
+    /// The service's IAM prefix.
+    pub api_service: &'static str,
+    /// The operation.
+    pub operation: &'static str,
+    /// Attempts, failed ones included.
+    pub attempts: u64,
+    /// Failed ones by reason, zeros included.
+    pub failures: BTreeMap<FailureCategory, u64>,
+    /// How long they waited for the budget.
+    pub waited: Duration,
+    /// Calls a second that the service's budget allows now; `None` before the first.
+    pub allowed_per_second: Option<f64>,
+}
+
 impl OwnMetrics {
     /// Everything at 0.
     pub fn new() -> Arc<Self> {
@@ -186,6 +243,21 @@ impl OwnMetrics {
         });
     }
 
+    /// The web configuration was loaded, at the start or again, or could not be.
+    pub(crate) fn web_config_loaded(&self, success: bool, now: Timestamp) {
+        self.change(|numbers| {
+            numbers.web_reload_successful = Some(success);
+            if success {
+                numbers.web_reloaded_at = Some(now);
+            }
+        });
+    }
+
+    /// A connection or a request was turned away.
+    pub(crate) fn refused(&self, why: Refusal) {
+        self.change(|numbers| numbers.refusals[why as usize] += 1);
+    }
+
     /// A picture was rendered and is served from now on.
     pub(crate) fn rendered(&self, took: Duration) {
         self.change(|numbers| {
@@ -197,6 +269,21 @@ impl OwnMetrics {
     /// Attempts of an operation so far.
     pub fn attempts(&self, api_service: &'static str, operation: &'static str) -> u64 {
         self.lock().calls.get(&(api_service, operation)).map_or(0, |calls| calls.attempts)
+    }
+
+    /// What was asked of AWS so far, by service and operation.
+    pub fn calls(&self) -> Vec<CallsOf> {
+        let numbers = self.lock();
+        let all = numbers.calls.iter();
+        all.map(|((api_service, operation), calls)| CallsOf {
+            api_service,
+            operation,
+            attempts: calls.attempts,
+            failures: calls.failures.clone(),
+            waited: calls.waited,
+            allowed_per_second: numbers.allowed.get(api_service).copied(),
+        })
+        .collect()
     }
 
     /// How often something has changed: what was written at the same count is still true.
@@ -237,6 +324,11 @@ impl CallObserver for OwnMetrics {
 
     fn waited(&self, api_service: &'static str, operation: &'static str, waited: Duration) {
         self.change(|numbers| numbers.calls.entry((api_service, operation)).or_default().waited += waited);
+    }
+
+    fn allowed(&self, api_service: &'static str, per_second: f64) {
+        // Shown by no metric: nothing rendered becomes untrue.
+        self.lock().allowed.insert(api_service, per_second);
     }
 
     fn unknown_value(&self, source: &'static str) {
@@ -280,18 +372,23 @@ pub(crate) struct AlwaysCollector(pub(crate) Arc<OwnMetrics>);
 
 impl Collector for AlwaysCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (successful, reloaded_at) = {
+        let loads = {
             let numbers = self.0.lock();
-            (numbers.reload_successful, numbers.reloaded_at)
+            [
+                (&RELOAD_SUCCESSFUL, numbers.reload_successful, &RELOAD_TIMESTAMP, numbers.reloaded_at),
+                (&WEB_RELOAD_SUCCESSFUL, numbers.web_reload_successful, &WEB_RELOAD_TIMESTAMP, numbers.web_reloaded_at),
+            ]
         };
         write(&mut encoder, &BUILD_INFO, |metric| {
             metric.encode_info(&[("version", version::VERSION), ("revision", version::REVISION), ("rustc", version::RUSTC)])
         })?;
-        if let Some(successful) = successful {
-            write(&mut encoder, &RELOAD_SUCCESSFUL, |metric| metric.encode_gauge(&u64::from(successful)))?;
-        }
-        if let Some(at) = reloaded_at {
-            write(&mut encoder, &RELOAD_TIMESTAMP, |metric| encode_gauge(metric, at.as_duration().as_secs_f64()))?;
+        for (family, successful, at_family, reloaded_at) in loads {
+            if let Some(successful) = successful {
+                write(&mut encoder, family, |metric| metric.encode_gauge(&u64::from(successful)))?;
+            }
+            if let Some(at) = reloaded_at {
+                write(&mut encoder, at_family, |metric| encode_gauge(metric, at.as_duration().as_secs_f64()))?;
+            }
         }
         Ok(())
     }
@@ -324,6 +421,12 @@ impl Collector for WorkCollector {
                     .try_for_each(|(state, count)| encode_gauge(&mut metric.encode_family(&[("state", *state)])?, *count as f64))
             })?;
         }
+        write(&mut encoder, &REFUSALS, |metric| {
+            Refusal::ALL.iter().try_for_each(|(why, reason)| {
+                let count = numbers.refusals[*why as usize];
+                ConstCounter::new(count).encode(metric.encode_family(&[("reason", *reason)])?)
+            })
+        })?;
         write(&mut encoder, &PICTURES, |metric| counter(metric, numbers.pictures))?;
         match numbers.render_duration {
             Some(took) => write(&mut encoder, &RENDER_DURATION, |metric| encode_gauge(metric, took.as_secs_f64())),
@@ -424,6 +527,8 @@ mod tests {
         own.alerts(Count { pending: 1, firing: 2 });
         own.config_loaded(true, Timestamp::from_second(100).unwrap());
         own.config_loaded(false, Timestamp::from_second(200).unwrap());
+        own.web_config_loaded(true, Timestamp::from_second(300).unwrap());
+        own.refused(Refusal::Credentials);
         own.rendered(Duration::from_millis(10));
         own
     }
@@ -443,6 +548,10 @@ mod tests {
             "eks_nlb_unknown_values_total{source=\"kube_services\"} 0",
             "eks_nlb_config_last_reload_successful 0",
             "eks_nlb_config_last_reload_success_timestamp_seconds 100",
+            "eks_nlb_web_config_last_reload_successful 1",
+            "eks_nlb_web_config_last_reload_success_timestamp_seconds 300",
+            "eks_nlb_web_refusals_total{reason=\"credentials\"} 1",
+            "eks_nlb_web_refusals_total{reason=\"handshake\"} 0",
             "eks_nlb_notifications_sent_total{receiver=\"am:9093\"} 3",
             "eks_nlb_notifications_failed_total{receiver=\"am:9093\"} 0",
             "eks_nlb_notifications_dropped_total{receiver=\"am:9093\"} 0",

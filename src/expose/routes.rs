@@ -1,4 +1,7 @@
-//! What is answered under which path?
+//! What is answered under which path? Here: metrics, health, reload, and how all of it is put together.
+
+mod api;
+mod pages;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,14 +10,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::State as FromState;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,8 +27,8 @@ use crate::expose::exposition::{Exposed, Exposition};
 use crate::expose::negotiate::{Encoding, negotiate};
 use crate::expose::readiness::{Readiness, State};
 use crate::expose::server::{WebError, WebSettings};
-use crate::expose::{api, page};
 use crate::inventory::parts::SourceStatus;
+pub use api::operations;
 
 /// How the sources are doing, asked for anew by every page.
 #[derive(Clone)]
@@ -61,6 +64,11 @@ impl Reload {
     {
         Self(Arc::new(move || Box::pin(reload())))
     }
+
+    /// Loads it again.
+    pub(crate) fn run(&self) -> BoxFuture<'static, Result<(), String>> {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for Reload {
@@ -88,13 +96,20 @@ struct Shared {
     telemetry_path: String,
     max_requests: usize,
     scrapes: Arc<Semaphore>,
+    /// Views of large pictures take time: no more at once than leave the scrapes a core.
+    views: Semaphore,
 }
 
 type App = FromState<Arc<Shared>>;
 
 /// Paths that are taken; `/` too, but who asks for the metrics there does without the status page.
-const TAKEN: [&str; 9] =
-    ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz", "/healthz", "/style.css", "/api/v1/findings", "/api/v1/sources"];
+const TAKEN: [&str; 8] = ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/readyz", "/healthz", "/style.css", "/icon.svg"];
+/// Under these everything is.
+const TAKEN_FOLDERS: [&str; 10] =
+    ["/api", "/findings", "/services", "/subnets", "/security-groups", "/quotas", "/drift", "/orphans", "/muted", "/sources"];
+
+/// How many views are made at the same time; others wait.
+const VIEWS: usize = 2;
 
 /// Refuses a path that the router could not serve, or would serve as a pattern.
 pub(crate) fn check_telemetry_path(path: &str) -> Result<(), WebError> {
@@ -103,12 +118,16 @@ pub(crate) fn check_telemetry_path(path: &str) -> Result<(), WebError> {
         "does not begin with /"
     } else if !path.chars().all(allowed) {
         "may hold only letters, digits and / - . _ ~"
-    } else if TAKEN.contains(&path) {
+    } else if TAKEN.contains(&path) || TAKEN_FOLDERS.iter().any(|folder| is_within(path, folder)) {
         "is already taken by another page"
     } else {
         return Ok(());
     };
     Err(WebError::TelemetryPath { path: path.to_owned(), reason })
+}
+
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// All the paths.
@@ -119,11 +138,10 @@ pub(crate) fn router(web: WebState, settings: &WebSettings) -> Router {
         telemetry_path: settings.telemetry_path.clone(),
         max_requests: settings.max_requests,
         scrapes: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+        views: Semaphore::new(VIEWS),
     });
     let mut router = Router::new().route(&settings.telemetry_path, get(metrics));
-    if settings.telemetry_path != "/" {
-        router = router.route("/", get(status_page));
-    }
+    router = router.merge(api::routes()).merge(pages::routes(&settings.telemetry_path));
     for path in ["/-/healthy", "/livez", "/healthz"] {
         router = router.route(path, get(healthy));
     }
@@ -132,9 +150,6 @@ pub(crate) fn router(web: WebState, settings: &WebSettings) -> Router {
     }
     router
         .route("/-/reload", post(reload))
-        .route("/style.css", get(async || ([(CONTENT_TYPE, "text/css; charset=utf-8")], page::STYLE)))
-        .route("/api/v1/findings", get(findings))
-        .route("/api/v1/sources", get(sources))
         .fallback(async || sentence(StatusCode::NOT_FOUND, "There is nothing under this path."))
         .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .with_state(shared)
@@ -224,39 +239,36 @@ async fn reload(FromState(app): App) -> Response {
     }
 }
 
-async fn status_page(FromState(app): App) -> Response {
-    let web = &app.web;
-    let page = page::render(
-        &app.telemetry_path,
-        &web.readiness.state(),
-        web.exposition.latest().as_ref().map(|judged| &*judged.outcome),
-        &web.sources.read(),
-    );
-    let policy = HeaderValue::from_static(page::CONTENT_SECURITY_POLICY);
-    ([(CONTENT_SECURITY_POLICY, policy)], axum::response::Html(page)).into_response()
-}
-
-async fn findings(FromState(app): App) -> Response {
-    match app.web.exposition.latest() {
-        Some(judged) => Json(api::FindingsView::of(&judged.outcome)).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, Json(api::Problem { error: "there is no picture yet" })).into_response(),
-    }
-}
-
-async fn sources(FromState(app): App) -> Response {
-    Json(api::SourcesView::of(&app.web.sources.read())).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_path_of_every_list_is_taken() {
+        for list in crate::expose::page::List::ALL {
+            assert!(check_telemetry_path(&format!("/{}", list.path())).is_err(), "{list:?}");
+        }
+    }
+
+    #[test]
     fn a_telemetry_path_that_cannot_be_served_is_refused() {
-        for path in ["/metrics", "/", "/a/b-c", "/probe.d/x_y~"] {
+        for path in ["/metrics", "/", "/a/b-c", "/probe.d/x_y~", "/apis", "/services-metrics"] {
             check_telemetry_path(path).unwrap();
         }
-        for path in ["", "metrics", "/-/ready", "/{x}", "/*rest", "/a b", "/a?b", "/ä"] {
+        for path in [
+            "",
+            "metrics",
+            "/-/ready",
+            "/{x}",
+            "/*rest",
+            "/a b",
+            "/a?b",
+            "/ä",
+            "/api/v2",
+            "/services/a/b",
+            "/icon.svg",
+            "/sources",
+        ] {
             let error = check_telemetry_path(path).unwrap_err();
             assert!(error.to_string().starts_with(&format!("--web.telemetry-path {path:?} ")), "{error}");
         }

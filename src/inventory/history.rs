@@ -8,6 +8,7 @@
 //! A Service that had its load balancer before the first look is *adopted*: what it said when the load balancer was made is
 //! not known, and the first look stands in for it.
 
+mod unwell;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::ObjectName;
+use super::ids::{ObjectName, TargetGroupId};
 use super::kube::{Service, ServiceType};
 use super::membership::provenance;
 use super::part::Part;
@@ -46,6 +47,9 @@ pub struct History {
     pub lost: Option<Loss>,
     /// What is remembered of each Service.
     pub services: BTreeMap<ObjectName, Arc<Record>>,
+    /// Target groups that did not serve as they should when this was written.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub unwell: BTreeSet<TargetGroupId>,
     /// It comes from a store and was not compared since: what differs happened while nobody looked.
     #[serde(skip)]
     resumed: bool,
@@ -224,6 +228,7 @@ impl History {
                 }
             }
         }
+        self.unwell.extend(other.unwell.iter().cloned());
         self.began_at = [self.began_at, other.began_at].into_iter().flatten().min();
         self.observed_at = self.observed_at.max(other.observed_at);
         self.lost = self.lost.take().or_else(|| other.lost.clone());

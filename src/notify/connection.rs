@@ -20,10 +20,10 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use crate::config::alerting::{Alertmanager, TlsConfig};
+use crate::config::alerting::{Alertmanager, TIMEOUT_SECONDS, TlsConfig};
 
 /// How long a request may take unless configured.
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(TIMEOUT_SECONDS);
 
 /// An answer longer than this is no list of alerts.
 const LONGEST_ANSWER: usize = 16 << 20;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::text::{markdown, plain, table};
 use super::verdict::{Gap, Verdict};
 use crate::checks::model::{Finding, Severity};
-use crate::expose::api::FindingView;
+use crate::expose::view::findings::SubjectView;
 use crate::inventory::parts::Scope;
 
 /// What the screen can show.
@@ -113,9 +113,30 @@ struct View<'a> {
 
 #[derive(Debug, Serialize)]
 struct Entry<'a> {
-    #[serde(flatten)]
-    finding: FindingView<'a>,
+    code: &'static str,
+    severity: Severity,
+    title: &'static str,
+    subject: SubjectView,
+    message: &'a str,
+    action: &'static str,
+    since: Option<Timestamp>,
     documentation: String,
+}
+
+impl<'a> Entry<'a> {
+    /// With all words: who runs a command reads what his own credentials were told.
+    fn of(Finding { kind, subject, message, since }: &'a Finding) -> Self {
+        Self {
+            code: kind.code,
+            severity: kind.severity,
+            title: kind.title,
+            subject: SubjectView::of(subject),
+            message,
+            action: kind.action,
+            since: *since,
+            documentation: kind.page(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -127,12 +148,11 @@ struct Ignored<'a> {
 
 /// As JSON.
 pub fn as_json(verdict: &Verdict, scope: &Scope, fail_on: Severity) -> String {
-    let entry = |finding| Entry { finding: FindingView::of(finding), documentation: finding.kind.page() };
     let view = View {
         evaluated_at: verdict.at,
         scope,
         exit_code: verdict.exit_code(fail_on),
-        findings: verdict.findings.iter().map(entry).collect(),
+        findings: verdict.findings.iter().map(Entry::of).collect(),
         ignored: verdict.ignored.iter().map(|(ignore, findings)| Ignored { ignore, findings: *findings }).collect(),
         expired: &verdict.expired,
         unknown: &verdict.gaps,

@@ -21,7 +21,7 @@ pub const SCHEMA: u32 = 1;
 const PROGRAM: &str = "eks-nlb-exporter";
 
 /// What unpacks to more than this is no picture: that of the largest cluster is a tenth of it.
-const LARGEST: u64 = 2 << 30;
+const LARGEST: u64 = 512 << 20;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub enum SnapshotError {
     #[error("it is damaged or no gzip file ({0}); take a new one with `eks-nlb-exporter snapshot`")]
     Gzip(#[source] std::io::Error),
     /// It unpacks to too much.
-    #[error("it unpacks to more than {} GiB, which no picture does", LARGEST >> 30)]
+    #[error("it unpacks to more than {} MiB, which no picture does", LARGEST >> 20)]
     TooLarge,
     /// It is not JSON, or its parts are not those of its schema.
     #[error("it is damaged ({0}); take a new one with `eks-nlb-exporter snapshot`")]
@@ -155,11 +155,9 @@ pub fn pack(parts: &Parts, taken_at: Timestamp, redacted: bool) -> Result<Vec<u8
 
 /// Reads what [`pack`] wrote.
 pub fn unpack(packed: &[u8]) -> Result<Recorded, SnapshotError> {
+    measure(packed)?;
     let mut text = Vec::new();
-    let read = MultiGzDecoder::new(packed).take(LARGEST + 1).read_to_end(&mut text).map_err(SnapshotError::Gzip)?;
-    if read as u64 > LARGEST {
-        return Err(SnapshotError::TooLarge);
-    }
+    MultiGzDecoder::new(packed).read_to_end(&mut text).map_err(SnapshotError::Gzip)?;
     let glance: Glance = serde_json::from_slice(&text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => SnapshotError::Foreign,
         _ => SnapshotError::Json(error),
@@ -171,6 +169,13 @@ pub fn unpack(packed: &[u8]) -> Result<Recorded, SnapshotError> {
     }
     let Whole { header, parts } = serde_json::from_slice(&text).map_err(SnapshotError::Json)?;
     Ok(Recorded { header, parts })
+}
+
+/// Unpacks it once into nothing, so that a small file that unpacks to gigabytes costs time and no memory.
+fn measure(packed: &[u8]) -> Result<(), SnapshotError> {
+    let mut unpacker = MultiGzDecoder::new(packed).take(LARGEST + 1);
+    let length = std::io::copy(&mut unpacker, &mut std::io::sink()).map_err(SnapshotError::Gzip)?;
+    if length > LARGEST { Err(SnapshotError::TooLarge) } else { Ok(()) }
 }
 
 #[cfg(test)]

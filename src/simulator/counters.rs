@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use super::operations::Operation;
 
+/// The order of so many calls is remembered; a simulator that runs for days must not grow.
+const REMEMBERED: usize = 20_000;
+
 /// Calls by operation; clones count together.
 #[derive(Debug, Clone)]
 pub struct Counters {
     counts: Arc<[Count]>,
+    order: Arc<Mutex<Vec<Operation>>>,
 }
 
 #[derive(Debug, Default)]
@@ -22,7 +26,7 @@ struct Count {
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { counts: Operation::ALL.iter().map(|_| Count::default()).collect() }
+        Self { counts: Operation::ALL.iter().map(|_| Count::default()).collect(), order: Arc::default() }
     }
 }
 
@@ -42,8 +46,14 @@ impl Counters {
         Operation::ALL.iter().map(|operation| self.calls(*operation)).sum()
     }
 
+    /// The first calls since the start or the last reset, as they arrived; of very many only the first 20,000.
+    pub fn order(&self) -> Vec<Operation> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Starts again at zero.
     pub fn reset(&self) {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).clear();
         for count in &*self.counts {
             count.calls.store(0, Ordering::Relaxed);
             count.errors.store(0, Ordering::Relaxed);
@@ -52,6 +62,10 @@ impl Counters {
 
     pub(crate) fn count_call(&self, operation: Operation) {
         self.counts[operation as usize].calls.fetch_add(1, Ordering::Relaxed);
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if order.len() < REMEMBERED {
+            order.push(operation);
+        }
     }
 
     pub(crate) fn count_error(&self, operation: Operation) {

@@ -105,7 +105,10 @@ fn subnets(world: &World, request: &Parameters, xml: &mut Xml) -> Result<(), Aws
         let owner = subnet.shared_by.as_ref().unwrap_or(owner);
         let zone_id = world.zones.iter().find(|zone| zone.name == subnet.zone).map(|zone| &zone.id);
         xml.leaf("subnetId", id);
-        xml.leaf("subnetArn", format_args!("arn:aws:ec2:{}:{owner}:subnet/{id}", world.scope.region));
+        xml.leaf(
+            "subnetArn",
+            format_args!("arn:{}:ec2:{}:{owner}:subnet/{id}", world.scope.partition.name(), world.scope.region),
+        );
         xml.leaf("state", "available");
         xml.leaf("ownerId", owner);
         xml.leaf("vpcId", &subnet.vpc_id);
@@ -410,7 +413,8 @@ fn prefix_lists(world: &World, request: &Parameters, xml: &mut Xml) -> Result<()
         xml.leaf("prefixListId", id);
         xml.leaf("addressFamily", list.family);
         xml.leaf("state", "create-complete");
-        xml.leaf("prefixListArn", format_args!("arn:aws:ec2:{}:{}:prefix-list/{id}", world.scope.region, owner.to_lowercase()));
+        let (partition, region) = (world.scope.partition.name(), &world.scope.region);
+        xml.leaf("prefixListArn", format_args!("arn:{partition}:ec2:{region}:{}:prefix-list/{id}", owner.to_lowercase()));
         xml.leaf("prefixListName", &list.name);
         xml.leaf_if("maxEntries", list.max_entries);
         xml.leaf("version", 1);

@@ -15,13 +15,14 @@ pub(crate) fn cluster(world: &World, name: &str) -> Result<String, AwsError> {
     }
     let subnets = world.subnets.iter().filter(|(_, subnet)| subnet.vpc_id == scope.vpc_id && subnet.cidr.is_some());
     let automatic = world.auto_mode;
+    let partition = scope.partition.name();
     let cluster = json!({
         "name": name,
-        "arn": format!("arn:aws:eks:{}:{}:cluster/{name}", scope.region, scope.account_id),
+        "arn": format!("arn:{partition}:eks:{}:{}:cluster/{name}", scope.region, scope.account_id),
         "createdAt": world.created_at.as_second(),
         "version": VERSION,
-        "endpoint": "https://0123456789ABCDEF0123456789ABCDEF.gr7.us-east-1.eks.amazonaws.com",
-        "roleArn": format!("arn:aws:iam::{}:role/cluster", scope.account_id),
+        "endpoint": format!("https://0123456789ABCDEF0123456789ABCDEF.gr7.{}.eks.{}", scope.region, scope.partition.dns_suffix()),
+        "roleArn": format!("arn:{partition}:iam::{}:role/cluster", scope.account_id),
         "resourcesVpcConfig": {
             "subnetIds": subnets.map(|(id, _)| id.as_str()).collect::<Vec<_>>(),
             "securityGroupIds": [],

@@ -106,7 +106,11 @@ fn tell(world: &World, service: &str, code: &str, quota: &QuotaEntry, applied: b
     json!({
         "ServiceCode": service,
         "ServiceName": service_name(service),
-        "QuotaArn": format!("arn:aws:servicequotas:{}:{account}:{service}/{code}", world.scope.region),
+        "QuotaArn": format!(
+            "arn:{}:servicequotas:{}:{account}:{service}/{code}",
+            world.scope.partition.name(),
+            world.scope.region
+        ),
         "QuotaCode": code,
         "QuotaName": quota.name,
         "Value": if applied { quota.value() } else { quota.default },

@@ -6,5 +6,6 @@ pub(crate) fn answer(world: &World, xml: &mut Xml) {
     let account = &world.scope.account_id;
     xml.leaf("UserId", "AROASIMULATED:exporter");
     xml.leaf("Account", account);
-    xml.leaf("Arn", format_args!("arn:aws:sts::{account}:assumed-role/exporter/simulated"));
+    let partition = world.scope.partition.name();
+    xml.leaf("Arn", format_args!("arn:{partition}:sts::{account}:assumed-role/exporter/simulated"));
 }

@@ -5,6 +5,7 @@
 mod build;
 mod edit;
 mod kind;
+mod partition;
 mod plan;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use build::{ACCOUNT_ID, CLUSTER_NAME, CONTROLLER_VERSION, REGION, annotation};
 pub use edit::{Change, EditError};
 pub use kind::WorldKind;
+pub use partition::Partition;
 
 use crate::inventory::aws::{Attributes, Forward, HealthCheck, Rule, Tags};
 use crate::inventory::ids::{
@@ -91,6 +93,8 @@ pub struct World {
 pub struct WorldScope {
     /// The account.
     pub account_id: Arc<str>,
+    /// The partition of its Region.
+    pub partition: Partition,
     /// The Region.
     pub region: Arc<str>,
     /// The controller's `--cluster-name`.
@@ -551,7 +555,7 @@ impl World {
     }
 
     fn elb_arn_prefix(&self) -> String {
-        format!("arn:aws:elasticloadbalancing:{}:{}:", self.scope.region, self.scope.account_id)
+        format!("arn:{}:elasticloadbalancing:{}:{}:", self.scope.partition.name(), self.scope.region, self.scope.account_id)
     }
 
     /// The load balancer that was made for a Service of this cluster, whoever made it.

@@ -402,6 +402,7 @@ impl Keeper {
     async fn write(&mut self) {
         // Overtaken once is usual with two replicas; more than twice in a row waits for the next turn.
         for _ in 0..3 {
+            self.history.note_unwell(&self.store.read());
             let history = self.history.clone();
             // Packing three thousand Services takes a few hundredths of a second.
             let Ok(bytes) = tokio::task::spawn_blocking(move || format::encode(&history)).await else { return };
@@ -499,3 +500,5 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;

@@ -75,6 +75,16 @@ EVERYTHING = {
     "priorityClassName": "system-cluster-critical",
 }
 
+# Of "s3cret".
+HASH = "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG"
+CERTIFICATE_OF_PROMETHEUS = {
+    "ca": {"secret": {"name": "nlb-tls", "key": "ca.crt"}},
+    "cert": {"secret": {"name": "prometheus-tls", "key": "tls.crt"}},
+    "keySecret": {"name": "prometheus-tls", "key": "tls.key"},
+    "serverName": "eks-nlb-exporter.monitoring.svc",
+}
+PASSWORD_OF_PROMETHEUS = {"username": {"name": "scrape", "key": "username"}, "password": {"name": "scrape", "key": "password"}}
+
 CASES = {
     "default": {},
     "everything": EVERYTHING,
@@ -90,6 +100,38 @@ CASES = {
     "roles only": {"rbac": {"clusterRole": False}, "controller": {"namespace": "aws"}, "state": {"allowCreate": False}},
     "pod monitor": {"podMonitor": {"enabled": True}, "service": {"enabled": False}},
     "open network policy": {"networkPolicy": {"enabled": True}},
+    "TLS": {
+        "web": {"tlsSecret": "nlb-tls"},
+        "serviceMonitor": {"enabled": True, "tlsConfig": {"ca": CERTIFICATE_OF_PROMETHEUS["ca"]}},
+        "scrapeAnnotations": True,
+        "networkPolicy": {"enabled": True},
+    },
+    "TLS, certificates and passwords": {
+        "web": {
+            "tlsSecret": "nlb-tls",
+            "config": {
+                "tls_server_config": {
+                    "client_auth_type": "RequireAndVerifyClientCert",
+                    "client_ca_file": "/etc/eks-nlb-exporter-tls/ca.crt",
+                    "client_allowed_sans": ["prometheus.monitoring.svc"],
+                    "min_version": "TLS13",
+                },
+                "http_server_config": {"headers": {"X-Frame-Options": "deny", "Strict-Transport-Security": "max-age=31536000"}},
+                "basic_auth_users": {"prometheus": HASH},
+                "rate_limit": {"interval": "100ms", "burst": 20},
+            },
+        },
+        "podMonitor": {"enabled": True, "tlsConfig": CERTIFICATE_OF_PROMETHEUS, "basicAuth": PASSWORD_OF_PROMETHEUS},
+    },
+    "passwords, for probes too": {
+        "web": {
+            "tlsSecret": "nlb-tls",
+            "config": {"basic_auth_users": {"prometheus": HASH, "probe": HASH}},
+            "probeHeaders": [{"name": "Authorization", "value": "Basic cHJvYmU6czNjcmV0"}],
+        },
+    },
+    "passwords without TLS": {"web": {"config": {"basic_auth_users": {"prometheus": HASH}}}},
+    "a given web configuration": {"web": {"existingSecret": "given", "tlsSecret": "nlb-tls", "scheme": "https", "probe": "tcp"}},
 }
 
 # Values that are refused, and the word by which the message names the place.
@@ -104,10 +146,17 @@ REFUSED = [
     ({"image": {"digest": "latest"}}, "digest"),
     ({"serviceMonitor": {"interval": "soon"}}, "interval"),
     ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
+    ({"web": {"config": {"tls_config": {}}}}, "tls_config"),
+    ({"web": {"config": {"tls_server_config": {"min_version": "TLS11"}}}}, "min_version"),
+    ({"web": {"config": {"tls_server_config": {"client_auth_type": "RequestClientCert"}}}}, "client_auth_type"),
+    ({"web": {"config": {"basic_auth_users": {"prometheus": "secret"}}}}, "prometheus"),
+    ({"web": {"scheme": "ftp"}}, "scheme"),
 ]
 UNRENDERED = [
     ({"serviceMonitor": {"enabled": True}, "service": {"enabled": False}}, "service.enabled"),
     ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "twice"),
+    ({"web": {"existingSecret": "given"}}, "web.scheme"),
+    ({"web": {"existingSecret": "given", "config": {"rate_limit": {}}}}, "web.existingSecret"),
 ]
 
 wrong = []

@@ -13,6 +13,7 @@ use eks_nlb_exporter::permissions::{KUBE_ACCESS, Place};
 use serde_json::Value;
 
 use crate::support::exporter;
+use crate::web_config::authority::Authority;
 
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -159,8 +160,16 @@ fn the_pod_has_no_rights_it_does_not_need() {
         for key in ["hostNetwork", "hostPID", "hostIPC"] {
             assert!(pod[key].is_null(), "{case}: {key}");
         }
-        assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/-/healthy", "restarts must not depend on AWS");
-        assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/-/ready");
+        // Where the kubelet cannot show who it is, the port alone is probed.
+        let by_port = ["TLS, certificates and passwords", "passwords without TLS", "a given web configuration"];
+        for (probe, path) in [("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")] {
+            let probe = &container[probe];
+            if by_port.contains(&case.as_str()) {
+                assert_eq!((&probe["tcpSocket"]["port"], &probe["httpGet"]), (&"http-metrics".into(), &Value::Null), "{case}");
+            } else {
+                assert_eq!(probe["httpGet"]["path"], path, "{case}: restarts must not depend on AWS");
+            }
+        }
         assert_eq!(only(case, "Deployment")["spec"]["strategy"]["type"], "Recreate");
     }
 }
@@ -168,16 +177,25 @@ fn the_pod_has_no_rights_it_does_not_need() {
 #[test]
 fn the_program_understands_the_arguments_and_the_configuration_of_every_case() {
     let folder = tempfile::tempdir().unwrap();
-    for case in CASES.keys() {
+    // What the Secret of a certificate holds.
+    Authority::new(folder.path(), "ca").certify("tls", "exporter", "DNS:eks-nlb-exporter.monitoring.svc");
+    let web = folder.path().join("web.yml");
+    // A Secret of somebody else's is not there to be read.
+    for case in CASES.keys().filter(|case| *case != "a given web configuration") {
         let path = folder.path().join("config.yaml");
+        if let Some(secret) = of_kind(case, "Secret").next() {
+            let text = secret["stringData"]["web.yml"].as_str().unwrap();
+            fs::write(&web, text.replace("/etc/eks-nlb-exporter-tls", &folder.path().display().to_string())).unwrap();
+        }
         let configuration =
             of_kind(case, "ConfigMap").find_map(|object| object["data"]["config.yaml"].as_str()).expect("each case has one");
         fs::write(&path, configuration).unwrap();
         let container = &only(case, "Deployment")["spec"]["template"]["spec"]["containers"][0];
-        let arguments =
-            container["args"].as_array().unwrap().iter().map(|argument| {
-                argument.as_str().unwrap().replace("/etc/eks-nlb-exporter/config.yaml", &path.display().to_string())
-            });
+        let arguments = container["args"].as_array().unwrap().iter().map(|argument| {
+            let argument = argument.as_str().unwrap();
+            let argument = argument.replace("/etc/eks-nlb-exporter/config.yaml", &path.display().to_string());
+            argument.replace("/etc/eks-nlb-exporter-web/web.yml", &web.display().to_string())
+        });
         let output = exporter().args(arguments).arg("--config.check").output().unwrap();
         assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -189,6 +207,50 @@ fn a_changed_configuration_starts_a_new_pod() {
         |case: &str| only(case, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"].to_string();
     assert_ne!(checksum("default"), checksum("everything"));
     assert_eq!(checksum("default"), checksum("two replicas"));
+}
+
+#[test]
+fn with_tls_everybody_speaks_it_and_the_secrets_are_where_the_configuration_looks() {
+    let pod = |case: &str| &only(case, "Deployment")["spec"]["template"];
+    let web_config = |case: &str| -> Value {
+        let text = only(case, "Secret")["stringData"]["web.yml"].as_str().unwrap();
+        serde_saphyr::from_str(text).unwrap()
+    };
+    for case in CASES.keys() {
+        let spec = &pod(case)["spec"];
+        let arguments = texts(&spec["containers"][0]["args"]);
+        let configured = arguments.contains("--web.config.file=/etc/eks-nlb-exporter-web/web.yml");
+        let volume = |name: &str| spec["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == name);
+        assert_eq!(volume("web").is_some(), configured, "{case}");
+        for name in ["web", "tls"] {
+            let mounts = spec["containers"][0]["volumeMounts"].as_array().unwrap();
+            let mount = mounts.iter().find(|mount| mount["name"] == name);
+            assert_eq!(mount.is_some(), volume(name).is_some(), "{case}");
+            // A file mounted by itself (subPath) would never change.
+            assert!(mount.is_none_or(|mount| mount["subPath"].is_null() && mount["readOnly"] == true), "{case}");
+        }
+        if let Some(secret) = of_kind(case, "Secret").next() {
+            assert_eq!(volume("web").unwrap()["secret"]["secretName"], secret["metadata"]["name"], "{case}");
+            assert!(pod(case)["metadata"]["annotations"]["checksum/web"].is_string(), "{case}");
+        }
+    }
+    assert!(of_kind("default", "Secret").next().is_none());
+    assert_eq!(web_config("TLS")["tls_server_config"]["cert_file"], "/etc/eks-nlb-exporter-tls/tls.crt");
+    let both = web_config("TLS, certificates and passwords");
+    assert_eq!(both["tls_server_config"]["key_file"], "/etc/eks-nlb-exporter-tls/tls.key");
+    assert_eq!(both["tls_server_config"]["min_version"], "TLS13");
+
+    let probe = |case: &str| &pod(case)["spec"]["containers"][0]["readinessProbe"]["httpGet"];
+    assert_eq!((&probe("TLS")["scheme"], &probe("default")["scheme"]), (&"HTTPS".into(), &Value::Null));
+    assert_eq!(probe("passwords, for probes too")["httpHeaders"][0]["name"], "Authorization");
+    assert_eq!(pod("TLS")["metadata"]["annotations"]["prometheus.io/scheme"], "https");
+    let endpoint = &only("TLS", "ServiceMonitor")["spec"]["endpoints"][0];
+    assert_eq!((&endpoint["scheme"], &endpoint["tlsConfig"]["ca"]["secret"]["name"]), (&"https".into(), &"nlb-tls".into()));
+    let endpoint = &only("TLS, certificates and passwords", "PodMonitor")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(endpoint["scheme"], "https");
+    assert_eq!(endpoint["tlsConfig"]["keySecret"]["name"], "prometheus-tls");
+    assert_eq!(endpoint["basicAuth"]["password"]["key"], "password");
+    assert_eq!(only("everything", "ServiceMonitor")["spec"]["endpoints"][0]["scheme"], Value::Null);
 }
 
 #[test]

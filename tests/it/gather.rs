@@ -25,15 +25,21 @@ const SPOKEN_OF: &[&str] = &[source::LISTENER_CERTIFICATES, source::LISTENER_ATT
 /// Reads everything once. `unheard_of` are sources that this world cannot answer: one that has such is a recorded one, which
 /// knows nothing of EKS, of the tags of listeners and of what only some Services speak of either.
 pub(crate) async fn gather(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str]) -> Parts {
-    gather_named(aws_url, kube_settings, unheard_of, None).await
+    gather_named(aws_url, kube_settings, unheard_of, None, "us-east-1").await
 }
 
 /// Reads everything once of a cluster whose name nothing in it tells.
-async fn gather_named(aws_url: String, kube_settings: KubeSettings, unheard_of: &[&str], cluster_name: Option<&str>) -> Parts {
+async fn gather_named(
+    aws_url: String,
+    kube_settings: KubeSettings,
+    unheard_of: &[&str],
+    cluster_name: Option<&str>,
+    region: &str,
+) -> Parts {
     let store = Store::new(Parts::default());
     let observer = OwnMetrics::new();
     let mut aws_settings = AwsSettings {
-        region: Some("us-east-1".into()),
+        region: Some(region.into()),
         cluster_name: cluster_name.map(Into::into),
         endpoint_url: Some(aws_url),
         describe_cluster: unheard_of.is_empty(),
@@ -74,7 +80,8 @@ pub(crate) async fn gather_simulated(simulator: &Simulator) -> Parts {
     let kube_settings = KubeSettings { url: Some(simulator.kube_url.parse().unwrap()), ..KubeSettings::default() };
     // Without a controller, whose arguments name the cluster, it has to be told.
     let cluster_name = simulator.world.read(|world| world.controller.is_none().then(|| world.scope.cluster_name.to_string()));
-    gather_named(simulator.aws_url.clone(), kube_settings, &[], cluster_name.as_deref()).await
+    let region = simulator.world.read(|world| Arc::clone(&world.scope.region));
+    gather_named(simulator.aws_url.clone(), kube_settings, &[], cluster_name.as_deref(), &region).await
 }
 
 /// Judges what is known at a moment, by the default thresholds.

@@ -15,10 +15,10 @@ use eks_nlb_exporter::checks::model::{CheckRun, Family, Label, Outcome, Sample, 
 use eks_nlb_exporter::config::alerting::{Alerting, Alertmanager, Authorization, BasicAuth, Dns};
 use eks_nlb_exporter::expose::own::OwnMetrics;
 use eks_nlb_exporter::notify::lifecycle::Count;
-use eks_nlb_exporter::notify::{NotificationObserver, Notifier, NotifySettings};
+use eks_nlb_exporter::notify::{self, NotificationObserver, Notifier, NotifySettings};
 use eks_nlb_exporter::rules::{Rule, RuleGroup, Rules};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::support::{eventually, free_port};
@@ -188,6 +188,34 @@ async fn run(settings: &NotifySettings) -> Running {
     let mut task = JoinSet::new();
     task.spawn(notifier.run(pictures.subscribe()));
     Running { pictures, counts, _task: task }
+}
+
+#[tokio::test]
+async fn a_successor_goes_on_with_the_alerts_and_tells_its_own_receivers_at_their_next_turn() {
+    let (before, after) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
+    let counts: Arc<dyn NotificationObserver> = Arc::new(Counts::default());
+    let notifier =
+        async |receiver: &Receiver| Notifier::new(&settings(vec![receiver.entry()]), Arc::clone(&counts)).await.unwrap();
+    let pictures = watch::Sender::new(picture(&["ledger"]));
+    let (successors, coming) = mpsc::unbounded_channel();
+    let mut task = JoinSet::new();
+    task.spawn(notify::run(Some(notifier(&before).await), pictures.subscribe(), coming));
+    before.hears_of("ledger").await;
+    let (start, _) = before.about("ledger")[0].clone();
+
+    successors.send(Some(notifier(&after).await)).unwrap();
+    after.hears_of("ledger").await;
+    assert_eq!(after.about("ledger")[0].0, start, "the alert fires since it fired first");
+
+    // Nobody for a while, then somebody again: what holds fires anew.
+    successors.send(None).unwrap();
+    successors.send(Some(notifier(&before).await)).unwrap();
+    let heard = before.about("ledger").len();
+    eventually("the first receiver hears again", DEADLINE, async || {
+        if before.about("ledger").len() > heard { Ok(()) } else { Err(before.about("ledger").len()) }
+    })
+    .await;
+    assert!(task.try_join_next().is_none(), "the notifier goes on");
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ const EXPECTATIONS: [Expectation; 11] = [
     },
     Expectation {
         kind: WorldKind::SharedVpc,
-        info: &[],
+        info: &["NLB405"],
         shape: |it| {
             let snapshot = it.snapshot();
             let account = snapshot.parts.scope.account_id.as_deref().unwrap();

@@ -21,6 +21,13 @@ pub const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// What of a value is repeated to a person at most.
 const SHOWN: usize = 60;
 
+/// An end is shorter than this, however it is written. What is longer is not even looked at: a value may have a hundred thousand
+/// colons, and every one of them might divide an end from its reason.
+const LONGEST_END: usize = 64;
+
+/// How many lines that cannot be followed are spelt out, and how many unknown codes of a line.
+const SPELT_OUT: usize = 5;
+
 /// What a mute silences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Muted {
@@ -69,6 +76,7 @@ pub(super) fn read(value: &str, now: Timestamp) -> Mutes {
     for line in lines {
         mutes.add(line, now);
     }
+    cut_short(&mut mutes.problems);
     mutes
 }
 
@@ -129,6 +137,9 @@ fn end_and_reason(rest: &str) -> Result<(Timestamp, &str), String> {
 }
 
 fn end_of(text: &str) -> Option<Timestamp> {
+    if text.len() > LONGEST_END {
+        return None;
+    }
     // Both parsers take more than is promised, and half a time must not pass for a whole one.
     if text.len() == "2026-12-31".len() {
         let day: Date = text.parse().ok()?;
@@ -156,7 +167,17 @@ fn codes_of(text: &str) -> (Option<Muted>, Vec<String>) {
     if codes.is_empty() && unknown.is_empty() {
         unknown.push("nothing".to_owned());
     }
+    cut_short(&mut unknown);
     ((!codes.is_empty()).then_some(Muted::Codes(codes)), unknown)
+}
+
+/// Keeps the first of them, and says how many there are more.
+fn cut_short(said: &mut Vec<String>) {
+    if said.len() > SPELT_OUT {
+        let more = said.len() - SPELT_OUT;
+        said.truncate(SPELT_OUT);
+        said.push(format!("{more} more"));
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -256,5 +277,35 @@ mod tests {
         fn near_misses_make_nothing_panic(value in "(NLB101|all|,| |until|2026-12-31|T18:00:00|Z|:|\\+01|ä|\n){0,12}") {
             read(&value, now());
         }
+
+        #[test]
+        fn what_an_untrusted_mute_is_told_for_stays_short(
+            lines in proptest::collection::vec("(NLB101|NLB9[0-9]{2}|all|,| |until|2026-12-31|T18:00:00|Z|:|ä|\\PC){0,40}", 0..40),
+        ) {
+            let read = read(&lines.join("\n"), now());
+            prop_assert!(read.problems.len() <= SPELT_OUT + 1);
+            prop_assert!(read.problems.iter().all(|problem| problem.len() < 2_000 && !problem.contains('\n')), "{:?}", read.problems);
+        }
+    }
+
+    #[test]
+    fn the_longest_untrusted_mute_is_read_in_time_and_told_in_a_few_words() {
+        let values = [
+            "all until ".to_owned() + &":".repeat(250_000),
+            "all until ".to_owned() + &"2026-12-31T18:".repeat(17_000),
+            "until".repeat(50_000),
+            "x\n".repeat(125_000),
+            "NLB999,".repeat(35_000) + " until 2026-12-31: because",
+        ];
+        for value in values {
+            let read = crate::mutation::in_time("a mute of 250 kB", move || read(&value, now()));
+            assert!(read.in_force.is_empty() && read.problems.join("; ").len() < 2_000, "{:?}", read.problems);
+        }
+    }
+
+    #[test]
+    fn of_many_lines_that_cannot_be_followed_a_few_are_spelt_out() {
+        let read = read(&"x\n".repeat(8), now());
+        assert_eq!((read.problems.len(), read.problems[SPELT_OUT].as_str()), (SPELT_OUT + 1, "3 more"));
     }
 }

@@ -90,12 +90,20 @@ fn fullest<'a, K: Ord + 'a>(counted: impl Iterator<Item = (&'a K, usize)>) -> us
     sums.into_values().max().unwrap_or(0)
 }
 
+/// Quotas that hold for all tenants of a VPC together.
+pub(super) const OF_THE_VPC: [&str; 3] = ["network_load_balancer_enis_per_vpc", "subnets_per_vpc", "route_tables_per_vpc"];
+
+/// The account that owns the VPC, by its subnets.
+pub(super) fn vpc_owner(parts: &Parts) -> Option<&str> {
+    let subnet = parts.subnets.get()?.values().find(|subnet| !subnet.owner_id.is_empty())?;
+    Some(&subnet.owner_id)
+}
+
 /// Whether the VPC is this account's own. In a VPC shared by another account, quotas hold for all tenants together and
 /// a tenant sees only its part: nothing can be said.
 fn owns_vpc(parts: &Parts) -> Option<bool> {
     let account = parts.scope.account_id.as_deref()?;
-    let subnet = parts.subnets.get()?.values().find(|subnet| !subnet.owner_id.is_empty())?;
-    Some(&*subnet.owner_id == account)
+    Some(vpc_owner(parts)? == account)
 }
 
 /// The use of quotas that hold for each load balancer; those that are not known are left out.

@@ -173,3 +173,54 @@ fn annotations_with_a_port_are_found_by_their_base_1_1() {
     assert_eq!(found, [("aws-load-balancer-listener-attributes.TCP-80", "a=1")]);
     assert!(!Annotations(&map).any_with_suffix(name::ACTIONS));
 }
+
+/// The grammar as it is described, looking through the rest at every comma.
+fn slow_split(raw: &str) -> Option<Vec<String>> {
+    let characters: Vec<char> = raw.chars().collect();
+    let (mut pairs, mut current, mut at) = (Vec::new(), String::new(), 0);
+    while at < characters.len() {
+        let rest: String = characters[at + 1..].iter().collect();
+        match characters[at] {
+            '\\' => {
+                at += 1;
+                current.push(*characters.get(at).unwrap_or(&'\\'));
+            }
+            ',' if rest.contains('=') => pairs.push(std::mem::take(&mut current)),
+            ',' if rest.trim().is_empty() => current.push(','),
+            ',' => return None,
+            other => current.push(other),
+        }
+        at += 1;
+    }
+    if !current.is_empty() {
+        pairs.push(current);
+    }
+    Some(pairs)
+}
+
+proptest! {
+    #[test]
+    fn untrusted_maps_are_split_as_the_grammar_says(raw in "[a,=\\\\ ä]{0,24}") {
+        prop_assert_eq!(split_pairs(&raw), slow_split(&raw));
+    }
+
+    #[test]
+    fn untrusted_lists_have_no_blank_or_empty_elements(raw in "([a, \n\t,\u{a0}]|ä){0,30}") {
+        for element in parse_list(&raw) {
+            prop_assert!(!element.is_empty() && element.trim() == element && !element.contains(','));
+        }
+    }
+}
+
+#[test]
+fn an_untrusted_map_of_the_longest_annotation_is_read_in_time() {
+    // Kubernetes takes 256 KiB of annotations.
+    for raw in
+        [",".repeat(250_000) + "a=b", "a=b".to_owned() + &",".repeat(250_000), "a=b,".repeat(60_000), "\\,=".repeat(80_000)]
+    {
+        crate::mutation::in_time("a map of 250 kB", move || {
+            parse_map(&raw, MapGrammar::Escaped);
+            parse_map(&raw, MapGrammar::Plain);
+        });
+    }
+}

@@ -26,7 +26,7 @@ fn outcome(number: u32) -> Judged {
         runs: Vec::new(),
     };
     let snapshot = Snapshot::join(Parts::default(), Timestamp::UNIX_EPOCH, Expiry { max_staleness: Duration::ZERO });
-    Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome) }
+    Judged { snapshot: Arc::new(snapshot), outcome: Arc::new(outcome), policy: Arc::default() }
 }
 
 fn exposition() -> Arc<Exposition> {

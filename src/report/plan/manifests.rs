@@ -81,12 +81,12 @@ pub fn read(file: &str, text: &str, namespace: &str, now: Timestamp) -> Result<V
         })?;
         let mut objects = Vec::new();
         flatten(tree.unwrap_or_default(), &mut objects);
-        let lines = Lines { first, document: &document };
+        let lines = Lines::of(first, &document);
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for object in objects {
             let metadata = &object["metadata"];
             let line = match metadata["name"].as_str() {
-                Some(name) => lines.of_value("name", name, count(&mut seen, &format!("name: {name}"))),
+                Some(name) => lines.of_name(name, count(&mut seen, &format!("name: {name}"))),
                 None => None,
             };
             let line = line.unwrap_or(first);
@@ -154,47 +154,52 @@ fn flatten(tree: Value, objects: &mut Vec<Value>) {
     }
 }
 
-/// The lines of one document.
+/// The lines of one document by the key that each begins with. Sorted once: a file may hold a whole cluster's Services.
 struct Lines<'a> {
-    first: usize,
-    document: &'a str,
+    keys: BTreeMap<&'a str, Vec<usize>>,
+    /// Those of `name`, by their value.
+    names: BTreeMap<&'a str, Vec<usize>>,
 }
 
-impl Lines<'_> {
-    fn numbered(&self) -> impl Iterator<Item = (usize, &str)> {
-        (self.first..).zip(self.document.lines())
+impl<'a> Lines<'a> {
+    fn of(first: usize, document: &'a str) -> Self {
+        let mut lines = Self { keys: BTreeMap::new(), names: BTreeMap::new() };
+        for (number, (key, value)) in (first..).zip(document.lines()).filter_map(|(number, line)| Some((number, split(line)?))) {
+            lines.keys.entry(key).or_default().push(number);
+            if key == "name" {
+                lines.names.entry(value.trim_matches(['"', '\''])).or_default().push(number);
+            }
+        }
+        lines
     }
 
     /// The line of the n-th time that this is a key.
     fn of_key(&self, key: &str, nth: usize) -> Option<usize> {
-        self.numbered().filter(|(_, line)| value_of(line, key).is_some()).nth(nth).map(|(number, _)| number)
+        self.keys.get(key)?.get(nth).copied()
     }
 
     /// The same, from a line on.
     fn of_key_after(&self, key: &str, line: usize) -> Option<usize> {
-        self.numbered().find(|(number, text)| *number >= line && value_of(text, key).is_some()).map(|(number, _)| number)
+        let numbers = self.keys.get(key)?;
+        numbers.get(numbers.partition_point(|number| *number < line)).copied()
     }
 
-    /// The line of the n-th time that this key has this value.
-    fn of_value(&self, key: &str, value: &str, nth: usize) -> Option<usize> {
-        let is = |text: &str| text.trim_matches(['"', '\'']) == value;
-        self.numbered().filter(|(_, line)| value_of(line, key).is_some_and(is)).nth(nth).map(|(number, _)| number)
+    /// The line of the n-th time that something has this name.
+    fn of_name(&self, name: &str, nth: usize) -> Option<usize> {
+        self.names.get(name)?.get(nth).copied()
     }
 }
 
-/// What a line gives this key, if it is about it.
-fn value_of<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+/// The key that a line begins with, and what the line gives it.
+fn split(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start().trim_start_matches("- ").trim_start();
-    let rest = match line.strip_prefix(key) {
-        Some(rest) => rest,
-        None => {
-            let quote = line.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-            line[1..].strip_prefix(key)?.strip_prefix(quote)?
-        }
+    let (key, rest) = match line.chars().next()? {
+        quote @ ('"' | '\'') => line[1..].split_once(quote)?,
+        _ => line.split_at(line.find(':')?),
     };
     let value = rest.trim_start().strip_prefix(':')?;
     let value = value.split(" #").next().unwrap_or_default();
-    Some(value.trim().trim_end_matches(','))
+    Some((key.trim_end(), value.trim().trim_end_matches(',')))
 }
 
 #[cfg(test)]

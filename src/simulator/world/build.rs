@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{QuotaEntry, World, WorldKind, WorldScope, plan::Plan};
+use super::{Partition, QuotaEntry, World, WorldKind, WorldScope, plan::Plan};
 use crate::{
     inventory::{
         ids::{NodeName, SecurityGroupId, SubnetId, ZoneName},
@@ -29,7 +29,7 @@ use crate::{
 
 /// The simulated account.
 pub const ACCOUNT_ID: &str = "123456789012";
-/// The simulated Region.
+/// The simulated Region, unless in another partition.
 pub const REGION: &str = "us-east-1";
 /// The simulated cluster's name.
 pub const CLUSTER_NAME: &str = "demo";
@@ -125,6 +125,14 @@ impl World {
     /// # Panics
     /// When no world can be made of the sizes; `SimulatorSettings` are checked before.
     pub fn build_kind(kind: WorldKind, sizes: &Sizes, now: Timestamp) -> Self {
+        Self::build_in(Partition::Aws, kind, sizes, now)
+    }
+
+    /// The same in a partition of AWS.
+    ///
+    /// # Panics
+    /// When no world can be made of the sizes.
+    pub fn build_in(partition: Partition, kind: WorldKind, sizes: &Sizes, now: Timestamp) -> Self {
         if let Some(problem) = sizes.problem() {
             panic!("{problem}");
         }
@@ -135,7 +143,8 @@ impl World {
         let world = World {
             scope: WorldScope {
                 account_id: ACCOUNT_ID.into(),
-                region: REGION.into(),
+                partition,
+                region: partition.region().into(),
                 cluster_name: CLUSTER_NAME.into(),
                 vpc_id: format!("vpc-{}", hex("vpc", 1, 17)).into(),
                 node_group: format!("sg-{}", hex("group-nodes", 0, 17)).into(),

@@ -12,6 +12,8 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::Instant;
 
 use super::dispatcher::{Dispatcher, Permit};
@@ -25,6 +27,9 @@ use crate::sources::schedule::{Lane, Urgency};
 /// What was looked for when there is no Region.
 const REGION_LOOKED_FOR: &str =
     "looked for the flag --aws.region, AWS_REGION, AWS_DEFAULT_REGION, the profile's region and the instance's metadata";
+
+/// Where a pod finds the agent of EKS Pod Identity. Source: "Understand how EKS Pod Identity works".
+const POD_IDENTITY_AGENT: &str = "http://169.254.170.23/v1/credentials";
 
 /// Attempts a call may cost.
 const MOST_ATTEMPTS: u32 = 2;
@@ -125,6 +130,7 @@ impl<C> Service<C> {
         if category == Err(FailureCategory::Throttled) {
             self.dispatcher.throttled();
         }
+        self.observer.allowed(self.prefix, self.dispatcher.rate());
         drop(permit);
         if let Err(failure) = &outcome {
             tracing::debug!(%failure, "a call failed");
@@ -226,8 +232,18 @@ async fn usable(config: SdkConfig) -> Result<SdkConfig, Failure> {
         .ok_or_else(|| missing("credentials", format!("no credentials; {CREDENTIALS_LOOKED_FOR}")))?;
     match provider.provide_credentials().await {
         Ok(_) => Ok(config),
-        Err(error) => Err(missing("credentials", format!("{}; {CREDENTIALS_LOOKED_FOR}", explain(&error)))),
+        Err(error) => {
+            let proxy = behind_a_proxy().map(|hint| format!("; {hint}")).unwrap_or_default();
+            Err(missing("credentials", format!("{}; {CREDENTIALS_LOOKED_FOR}{proxy}", explain(&error))))
+        }
     }
+}
+
+/// Says so where a proxy would be asked for what only this machine can answer.
+fn behind_a_proxy() -> Option<String> {
+    let agent = Uri::from_static(POD_IDENTITY_AGENT);
+    Matcher::from_env().intercept(&agent)?;
+    Some(format!("HTTP_PROXY holds for {} as well: NO_PROXY has to name it where EKS Pod Identity is used", agent.host()?))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use aws_sdk_elasticloadbalancingv2::Client;
 
 use super::client::Service;
 use super::dispatcher::Permit;
-use super::fetch::{Fetched, Oddities, pages};
+use super::fetch::{Fetched, Oddities, Tokens, pages};
 use crate::inventory::aws::{Attributes, CapacityReservation, Listener, LoadBalancer, Tags, Target, TargetGroup};
 use crate::inventory::ids::{Arn, LoadBalancerId, TargetGroupId};
 use crate::inventory::part::{Failure, FailureCategory};
@@ -131,7 +131,7 @@ pub(crate) async fn listeners(
     const OPERATION: &str = "DescribeListeners";
     let mut oddities = Oddities::default();
     let mut listeners = Vec::new();
-    let (mut permit, mut marker) = (permit, None::<String>);
+    let (mut permit, mut marker, mut tokens) = (permit, None::<String>, Tokens::default());
     loop {
         let attempt = || {
             let call = elb.client.describe_listeners().load_balancer_arn(load_balancer.as_str());
@@ -139,7 +139,7 @@ pub(crate) async fn listeners(
         };
         let answer = elb.call_with(permit, OPERATION, Lane::Other, urgency, attempt).await?;
         listeners.extend(answer.listeners().iter().filter_map(|listener| convert::listener(listener, &mut oddities)));
-        marker = next_page(elb.action(OPERATION), marker.as_deref(), answer.next_marker())?;
+        marker = tokens.after(&elb.action(OPERATION), answer.next_marker())?;
         if marker.is_none() {
             break;
         }
@@ -147,17 +147,6 @@ pub(crate) async fn listeners(
     }
     listeners.sort_by_key(|listener| listener.port);
     Ok((listeners, oddities))
-}
-
-/// The marker of the page after the one asked for with `asked`; `None` after the last.
-fn next_page(action: String, asked: Option<&str>, next: Option<&str>) -> Result<Option<String>, Failure> {
-    match next.filter(|next| !next.is_empty()) {
-        Some(next) if asked == Some(next) => {
-            let message = "the same paging token came twice in a row".to_owned();
-            Err(Failure { category: FailureCategory::Malformed, operation: action, message })
-        }
-        next => Ok(next.map(str::to_owned)),
-    }
 }
 
 /// Certificates of a listener beside its default one.
@@ -170,7 +159,7 @@ pub(crate) async fn listener_certificates(
     const OPERATION: &str = "DescribeListenerCertificates";
     let mut oddities = Oddities::default();
     let mut certificates = BTreeSet::new();
-    let (mut permit, mut marker) = (permit, None::<String>);
+    let (mut permit, mut marker, mut tokens) = (permit, None::<String>, Tokens::default());
     loop {
         let attempt = || {
             let call = elb.client.describe_listener_certificates().listener_arn(listener.as_str());
@@ -178,7 +167,7 @@ pub(crate) async fn listener_certificates(
         };
         let answer = elb.call_with(permit, OPERATION, Lane::Other, urgency, attempt).await?;
         certificates.extend(convert::further_certificates(answer.certificates(), &mut oddities));
-        marker = next_page(elb.action(OPERATION), marker.as_deref(), answer.next_marker())?;
+        marker = tokens.after(&elb.action(OPERATION), answer.next_marker())?;
         if marker.is_none() {
             return Ok((certificates, oddities));
         }

@@ -1,6 +1,6 @@
 //! What did a fetch bring? Pages gathered by hand, and what of them was strange.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use crate::inventory::part::{Failure, FailureCategory};
@@ -59,9 +59,30 @@ pub(crate) struct Fetched<K, V> {
 /// A page: its objects, and the token of the next page.
 pub(crate) type Page<K, V> = (Vec<(K, V)>, Option<String>);
 
+/// Pages of one list at most: 400,000 load balancers, a million interfaces. No quota of AWS lets an account have so many.
+const MOST_PAGES: usize = 1_000;
+
+/// The paging tokens of one list so far. One that was there before would go on for ever, and so might ever new ones: such a
+/// list is malformed.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens(BTreeSet<String>);
+
+impl Tokens {
+    /// The token to ask for the next page with, as this page has it; `None` after the last.
+    pub(crate) fn after(&mut self, action: &str, next: Option<&str>) -> Result<Option<String>, Failure> {
+        let Some(next) = next.filter(|next| !next.is_empty()) else { return Ok(None) };
+        let message = if !self.0.insert(next.to_owned()) {
+            "the same paging token came twice"
+        } else if self.0.len() >= MOST_PAGES {
+            "the list has no end after a thousand pages"
+        } else {
+            return Ok(Some(next.to_owned()));
+        };
+        Err(Failure { category: FailureCategory::Malformed, operation: action.to_owned(), message: message.to_owned() })
+    }
+}
+
 /// Asks page by page until the list ends or a page fails. The paging token of the answer before goes in; `None` first.
-///
-/// A token that repeats would go on for ever: that list is malformed.
 pub(crate) async fn pages<K: Ord, V, F>(
     action: &str,
     oddities: &Mutex<Oddities>,
@@ -72,15 +93,15 @@ where
 {
     let mut items = BTreeMap::new();
     let mut token: Option<String> = None;
+    let mut tokens = Tokens::default();
     let failure = loop {
         match page(token.clone()).await {
             Ok((objects, next)) => {
                 items.extend(objects.into_iter().map(|(key, value)| (key, Arc::new(value))));
-                let next = next.filter(|next| !next.is_empty());
-                match next {
-                    None => break None,
-                    next if next == token => break Some(endless(action)),
-                    next => token = next,
+                match tokens.after(action, next.as_deref()) {
+                    Ok(None) => break None,
+                    Ok(next) => token = next,
+                    Err(failure) => break Some(failure),
                 }
             }
             Err(failure) => break Some(failure),
@@ -88,14 +109,6 @@ where
     };
     let oddities = *oddities.lock().expect("nothing panics while it holds this lock");
     Fetched { items, failure, oddities }
-}
-
-fn endless(action: &str) -> Failure {
-    Failure {
-        category: FailureCategory::Malformed,
-        operation: action.to_owned(),
-        message: "the same paging token came twice in a row".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -134,5 +147,25 @@ mod tests {
     async fn a_token_that_repeats_ends_the_list_as_malformed() {
         let (fetched, _) = fetched(vec![Ok((vec![], Some("a".into()))), Ok((vec![], Some("a".into())))]).await;
         assert_eq!(fetched.failure.unwrap().category, FailureCategory::Malformed);
+    }
+
+    #[tokio::test]
+    async fn tokens_that_go_in_a_circle_end_the_list_as_malformed() {
+        let answer = |key: u8, token: &str| Ok((vec![(key, key)], Some(token.to_owned())));
+        let (fetched, asked) = fetched(vec![answer(1, "a"), answer(2, "b"), answer(3, "a")]).await;
+        assert_eq!(fetched.failure.unwrap().category, FailureCategory::Malformed);
+        assert_eq!((fetched.items.len(), asked.len()), (3, 3), "what arrived is kept");
+    }
+
+    #[tokio::test]
+    async fn a_list_with_ever_new_tokens_ends_as_malformed() {
+        let mut asked = 0;
+        let page = |_| {
+            asked += 1;
+            std::future::ready(Ok((vec![(1_u8, 1_u8)], Some(asked.to_string()))))
+        };
+        let fetched = pages("ec2:X", &Mutex::default(), page).await;
+        assert_eq!(fetched.failure.unwrap().category, FailureCategory::Malformed);
+        assert_eq!(asked, MOST_PAGES);
     }
 }

@@ -29,7 +29,7 @@ use super::kind::Kind;
 use super::settings::Intervals;
 use super::steadiness::Steadiness;
 use crate::clock;
-use crate::inventory::aws::{Attributes, CapacityReservation, Listener, Tags, Target, TargetHealth};
+use crate::inventory::aws::{Attributes, CapacityReservation, Listener, Tags, Target, TargetHealth, TargetState};
 use crate::inventory::ids::{Arn, LoadBalancerId, TargetGroupId};
 use crate::inventory::membership::Membership;
 use crate::inventory::part::{Failure, FailureCategory};
@@ -66,6 +66,8 @@ pub(crate) struct Resources {
     nodes_until: Option<Instant>,
     /// Since when the controller leads, as last seen.
     leading_since: Option<Timestamp>,
+    /// Groups that were unwell before this start and have not been asked about; `None` until that is remembered.
+    unwell: Option<BTreeSet<TargetGroupId>>,
     /// Load balancers whose hold-down has been thought of.
     held: BTreeSet<LoadBalancerId>,
 }
@@ -97,6 +99,7 @@ impl Resources {
             seen: Parts::default(),
             nodes_until: None,
             leading_since: None,
+            unwell: None,
             held: BTreeSet::new(),
             started: Instant::now(),
             elb,
@@ -212,9 +215,24 @@ impl Resources {
         let before = parts.target_health.get(id).and_then(|part| part.get());
         let sample = elb::convert::sample(targets, before, now);
         let moved = before.is_some_and(|before| before.changed_at != sample.changed_at);
+        let is_first = before.is_none();
         drop(parts);
+        if is_first && !sample.targets.iter().any(|target| target.state == TargetState::Healthy) {
+            self.ask_how_it_is_used(id, instant);
+        }
         let turn = self.steadiness.sampled(id, &sample, moved, self.cadence, (now, instant));
         self.fit_cadence();
         self.health.succeeded(id, sample, instant + jittered(turn, random()), &self.store, now);
+    }
+
+    /// A group that does not serve is nobody's loss where its listener gives it no weight, and in a large Region the listeners'
+    /// own turn comes minutes later: somebody would be woken in between.
+    fn ask_how_it_is_used(&mut self, id: &TargetGroupId, now: Instant) {
+        let Some(member) = self.membership.target_groups.get(id) else { return };
+        let Some(load_balancer) = &member.load_balancer else { return };
+        // Another group of it may have asked already.
+        if !self.store.read().listeners.contains_key(load_balancer) {
+            self.listeners.plan.request(load_balancer, now, Urgency::Changed);
+        }
     }
 }

@@ -87,19 +87,31 @@ impl Default for Budgets {
 }
 
 impl Budgets {
+    /// The services that a configuration can give a rate, by IAM prefix.
+    pub const SERVICES: [&str; 5] = ["elasticloadbalancing", "ec2", "servicequotas", "sts", "eks"];
+
     /// Sets a service's calls a second, by its IAM prefix; a name that is none of the five changes nothing. The burst grows
     /// with the rate where it would be less than a second of it.
     pub fn set_rate(&mut self, service: &str, rate: f64) {
-        let budget = match service {
-            "elasticloadbalancing" => &mut self.elasticloadbalancing,
-            "ec2" => &mut self.ec2,
-            "servicequotas" => &mut self.servicequotas,
-            "sts" => &mut self.sts,
-            "eks" => &mut self.eks,
-            _ => return,
-        };
+        let Some(budget) = self.of_service(service) else { return };
         budget.rate = rate;
         budget.burst = budget.burst.max(rate);
+    }
+
+    /// The calls a second of one of [`Self::SERVICES`].
+    pub fn rate(mut self, service: &str) -> Option<f64> {
+        self.of_service(service).map(|budget| budget.rate)
+    }
+
+    fn of_service(&mut self, service: &str) -> Option<&mut BudgetSettings> {
+        match service {
+            "elasticloadbalancing" => Some(&mut self.elasticloadbalancing),
+            "ec2" => Some(&mut self.ec2),
+            "servicequotas" => Some(&mut self.servicequotas),
+            "sts" => Some(&mut self.sts),
+            "eks" => Some(&mut self.eks),
+            _ => None,
+        }
     }
 }
 
@@ -186,6 +198,17 @@ impl Intervals {
 
     /// Sets one of [`Self::NAMES`]; another name changes nothing.
     pub fn set(&mut self, name: &str, interval: Duration) {
+        if let Some(of_name) = self.of_name(name) {
+            *of_name = interval;
+        }
+    }
+
+    /// One of [`Self::NAMES`].
+    pub fn get(mut self, name: &str) -> Option<Duration> {
+        self.of_name(name).map(|interval| *interval)
+    }
+
+    fn of_name(&mut self, name: &str) -> Option<&mut Duration> {
         let of_name = match name {
             "load_balancers" => &mut self.load_balancers,
             "tags" => &mut self.tags,
@@ -196,9 +219,9 @@ impl Intervals {
             "quotas" => &mut self.quotas,
             "unsteady_health" => &mut self.unsteady_health,
             "steady_health" => &mut self.steady_health,
-            _ => return,
+            _ => return None,
         };
-        *of_name = interval;
+        Some(of_name)
     }
 }
 

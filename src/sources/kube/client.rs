@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
@@ -75,12 +79,13 @@ pub async fn client(settings: &KubeSettings) -> Result<Client, KubeError> {
 
 async fn found(settings: &KubeSettings) -> Result<Config, KubeError> {
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
-    let loaded = match &settings.kubeconfig {
-        Some(path) => match Kubeconfig::read_from(path) {
-            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-            Err(error) => Err(error),
-        },
-        None => Config::from_kubeconfig(&options).await,
+    let read = match &settings.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let loaded = match read {
+        Ok(kubeconfig) => load(kubeconfig, &options).await,
+        Err(error) => Err(error),
     };
     match loaded {
         Ok(config) => Ok(config),
@@ -94,9 +99,55 @@ async fn found(settings: &KubeSettings) -> Result<Config, KubeError> {
     }
 }
 
+/// What a kubeconfig says, with the proxy that is meant for its API server.
+async fn load(kubeconfig: Kubeconfig, options: &KubeConfigOptions) -> Result<Config, KubeconfigError> {
+    let names_a_proxy = names_a_proxy(&kubeconfig, options.context.as_deref());
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, options).await?;
+    if !names_a_proxy {
+        // kube compares NO_PROXY with the proxy's own address, not with the API server's.
+        config.proxy_url = environments_proxy(&config.cluster_url);
+    }
+    Ok(config)
+}
+
+/// Whether the context's cluster has a `proxy-url`, which comes before the environment.
+fn names_a_proxy(kubeconfig: &Kubeconfig, context: Option<&str>) -> bool {
+    let context = context.or(kubeconfig.current_context.as_deref());
+    let named = kubeconfig.contexts.iter().find(|named| Some(&*named.name) == context);
+    let cluster = named.and_then(|named| named.context.as_ref()).map(|context| &*context.cluster);
+    let named = kubeconfig.clusters.iter().find(|named| Some(&*named.name) == cluster);
+    named.and_then(|named| named.cluster.as_ref()?.proxy_url.as_ref()).is_some_and(|url| !url.is_empty())
+}
+
+/// The proxy that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (or the same in small letters) mean for a server.
+fn environments_proxy(server: &Uri) -> Option<Uri> {
+    let intercept = Matcher::from_env().intercept(server)?;
+    let proxy = intercept.uri();
+    let credentials = intercept.basic_auth().and_then(|header| header.to_str().ok()?.strip_prefix("Basic "));
+    let Some(credentials) = credentials.and_then(|encoded| BASE64.decode(encoded).ok()) else { return Some(proxy.clone()) };
+    // Name and password as a URL can carry them; the colon between them stays.
+    let escaped: String = credentials
+        .iter()
+        .map(|byte| if byte.is_ascii_alphanumeric() || *byte == b':' { char::from(*byte).into() } else { format!("%{byte:02X}") })
+        .collect();
+    let (scheme, authority) = (proxy.scheme_str().unwrap_or("http"), proxy.authority()?);
+    format!("{scheme}://{escaped}@{authority}").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kubeconfigs_own_proxy_is_found_by_its_context() {
+        let text = "apiVersion: v1\nkind: Config\ncurrent-context: plain\nclusters:\n- name: a\n  cluster: {server: 'https://a'}\n\
+                    - name: b\n  cluster: {server: 'https://b', proxy-url: 'http://proxy:3128'}\ncontexts:\n\
+                    - name: plain\n  context: {cluster: a, user: u}\n- name: proxied\n  context: {cluster: b, user: u}\n\
+                    users:\n- name: u\n  user: {}\n";
+        let kubeconfig = Kubeconfig::from_yaml(text).unwrap();
+        assert!(!names_a_proxy(&kubeconfig, None));
+        assert!(names_a_proxy(&kubeconfig, Some("proxied")) && !names_a_proxy(&kubeconfig, Some("nobody's")));
+    }
 
     #[tokio::test]
     async fn what_was_looked_for_is_named() {

@@ -16,7 +16,7 @@ use crate::inventory::history::History;
 const VERSION: u32 = 1;
 
 /// What a text may unpack to at most. At 3,000 Services it is about 5 MB.
-const LONGEST: u64 = 256 * 1024 * 1024;
+const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// Why a text cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +52,13 @@ pub(super) fn encode(history: &History) -> Vec<u8> {
 /// Reads what was kept.
 pub(super) fn decode(bytes: &[u8]) -> Result<History, FormatError> {
     let corrupt = |error: &dyn std::fmt::Display| FormatError::Corrupt(error.to_string());
+    // Measured first: a small text that unpacks to much costs time and no memory.
+    let measured = std::io::copy(&mut GzDecoder::new(bytes).take(LONGEST + 1), &mut std::io::sink());
+    if measured.map_err(|error| corrupt(&error))? > LONGEST {
+        return Err(FormatError::Corrupt(format!("it unpacks to more than {} MiB, which no history does", LONGEST >> 20)));
+    }
     let mut text = Vec::new();
-    GzDecoder::new(bytes).take(LONGEST).read_to_end(&mut text).map_err(|error| corrupt(&error))?;
+    GzDecoder::new(bytes).read_to_end(&mut text).map_err(|error| corrupt(&error))?;
     let Header { version } = serde_json::from_slice(&text).map_err(|error| corrupt(&error))?;
     if version > VERSION {
         return Err(FormatError::Newer(version));

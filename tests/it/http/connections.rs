@@ -24,7 +24,7 @@ async fn stuck_reader(address: SocketAddr) -> TcpStream {
 }
 
 /// More than the kernel takes into its buffers for a reader that does not read.
-fn large_picture() -> Arc<Outcome> {
+pub(super) fn large_picture() -> Arc<Outcome> {
     picture(1, 400, 60_000)
 }
 

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(50);
 const PASSWORD: (&str, &str) = ("s3cret", "$2b$04$abcdefghijklmnopqrstuuLZYjhNQAOdpbzt4WxWlUHjv1wsyH5DG");
 
 /// Every alert a notification of its own, to this path of the receiver.
-pub(super) fn config(receiver: &Receiver, path: &str) -> String {
+pub(crate) fn config(receiver: &Receiver, path: &str) -> String {
     json!({
         "route": {"receiver": "all", "group_by": ["..."], "group_wait": "1s", "group_interval": "2s", "repeat_interval": "1h"},
         "receivers": [{"name": "all", "webhook_configs": [{
@@ -30,7 +30,7 @@ pub(super) fn config(receiver: &Receiver, path: &str) -> String {
 }
 
 /// How often an alert was notified as firing and as resolved.
-fn notifications(receiver: &Receiver, path: &str) -> BTreeMap<Labels, (usize, usize)> {
+pub(crate) fn notifications(receiver: &Receiver, path: &str) -> BTreeMap<Labels, (usize, usize)> {
     let mut counted: BTreeMap<Labels, (usize, usize)> = BTreeMap::new();
     for message in receiver.heard(path) {
         for alert in message["alerts"].as_array().unwrap() {
@@ -46,7 +46,7 @@ fn notifications(receiver: &Receiver, path: &str) -> BTreeMap<Labels, (usize, us
 }
 
 /// The alerts that the daemon leaves to Prometheus, as it says at its start.
-fn left_to_prometheus(daemon: &Daemon) -> BTreeSet<String> {
+pub(crate) fn left_to_prometheus(daemon: &Daemon) -> BTreeSet<String> {
     let log = daemon.program.output();
     let line = log.lines().find(|line| line.contains("alerts are sent to Alertmanager")).expect("it says so");
     let line: Value = serde_json::from_str(line).unwrap();
@@ -54,7 +54,7 @@ fn left_to_prometheus(daemon: &Daemon) -> BTreeSet<String> {
 }
 
 /// What the test broke, to put it right again.
-struct Broken {
+pub(crate) struct Broken {
     missing: (TargetGroupId, Vec<Target>),
     free: BTreeMap<SubnetId, i64>,
     blocked: ObjectName,
@@ -62,7 +62,7 @@ struct Broken {
 }
 
 /// Services whose pods are targets themselves, the ones without cross-zone load balancing first.
-fn services(world: &World) -> Vec<ObjectName> {
+pub(crate) fn services(world: &World) -> Vec<ObjectName> {
     let crosses = |name: &ObjectName| {
         let attributes = &world.load_balancers[world.load_balancer_of(name).unwrap()].attributes;
         attributes.get("load_balancing.cross_zone.enabled").is_some_and(|value| **value == *"true")
@@ -78,7 +78,7 @@ fn zones(world: &World, service: &ObjectName) -> BTreeSet<ZoneName> {
 }
 
 /// Everything that can break in one cluster, at once.
-fn break_it(stage: &Stage) -> Broken {
+pub(crate) fn break_it(stage: &Stage) -> Broken {
     stage.fill_rules(0);
     stage.simulator.world.edit(|world| {
         let now = clock::now();
@@ -135,7 +135,7 @@ fn heal(stage: &Stage, broken: Broken) {
 }
 
 /// What must be among the alerts; the rest only has to be the same.
-const EXPECTED: [(&str, &str); 14] = [
+pub(crate) const EXPECTED: [(&str, &str); 14] = [
     ("NLBServiceWithoutHealthyTarget", "critical"),
     ("NLBZoneDark", "critical"),
     ("NLBTargetsFailing", "warning"),

@@ -1,6 +1,6 @@
 //! How do the real programs run beside a test, and what do people's own receivers hear from them?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -19,21 +19,21 @@ use tokio::task::JoinSet;
 use crate::support::{Program, eventually, free_port, get};
 
 /// Labels of one alert.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Labels out of JSON.
-pub(super) fn labels(object: &Value) -> Labels {
+pub(crate) fn labels(object: &Value) -> Labels {
     object.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
 }
 
 /// Runs a program to its end.
-pub(super) fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let name = command.get_program().to_string_lossy().into_owned();
     command.output().unwrap_or_else(|error| panic!("{name} does not start: {error}; `make peers` installs it"))
 }
 
 /// Runs a program that has to succeed.
-pub(super) fn succeeds(command: &mut Command) -> String {
+pub(crate) fn succeeds(command: &mut Command) -> String {
     let output = run(command);
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {words}");
@@ -41,7 +41,7 @@ pub(super) fn succeeds(command: &mut Command) -> String {
 }
 
 /// A Prometheus.
-pub(super) struct Prometheus {
+pub(crate) struct Prometheus {
     port: u16,
     _program: Program,
     _folder: TempDir,
@@ -49,7 +49,7 @@ pub(super) struct Prometheus {
 
 impl Prometheus {
     /// Starts one with this configuration (JSON, which is YAML) and these rules.
-    pub(super) async fn start(mut config: Value, rules: Option<&str>) -> Self {
+    pub(crate) async fn start(mut config: Value, rules: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         if let Some(rules) = rules {
             let file = folder.path().join("rules.yaml");
@@ -75,7 +75,7 @@ impl Prometheus {
     }
 
     /// Asks for a vector, now or at a moment in seconds.
-    pub(super) async fn query(&self, expression: &str, at: Option<f64>) -> Result<Vec<(Labels, f64)>, String> {
+    pub(crate) async fn query(&self, expression: &str, at: Option<f64>) -> Result<Vec<(Labels, f64)>, String> {
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let at = at.map_or_else(String::new, |at| format!("&time={at:.3}"));
         let (_, body) = get(&format!("http://127.0.0.1:{}/api/v1/query?query={encoded}{at}", self.port)).await?;
@@ -89,21 +89,33 @@ impl Prometheus {
     }
 }
 
+impl Prometheus {
+    /// The alerts of its rules that fire, and whether one of them only goes on for its `keep_firing_for`.
+    pub(crate) async fn firing(&self) -> Result<(BTreeSet<Labels>, bool), String> {
+        let (_, body) = get(&format!("http://127.0.0.1:{}/api/v1/alerts", self.port)).await?;
+        let answer: Value = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+        let alerts = answer["data"]["alerts"].as_array().ok_or(body)?;
+        let firing: Vec<&Value> = alerts.iter().filter(|alert| alert["state"] == "firing").collect();
+        let kept = firing.iter().any(|alert| alert.get("keepFiringSince").is_some());
+        Ok((firing.into_iter().map(|alert| labels(&alert["labels"])).collect(), kept))
+    }
+}
+
 /// An Alertmanager.
-pub(super) struct Alertmanager {
-    pub(super) port: u16,
+pub(crate) struct Alertmanager {
+    pub(crate) port: u16,
     _program: Program,
     _folder: TempDir,
 }
 
 impl Alertmanager {
     /// Starts one with this configuration on a free port.
-    pub(super) fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         Self::start_at(free_port(), config, None)
     }
 
     /// Starts one on a port, with TLS and authentication if there is a file for that.
-    pub(super) fn start_at(port: u16, config: &str, web: Option<&Path>) -> Self {
+    pub(crate) fn start_at(port: u16, config: &str, web: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("alertmanager.yml");
         fs::write(&file, config).unwrap();
@@ -119,12 +131,12 @@ impl Alertmanager {
         Self { port, _program: Program::start(&mut command), _folder: folder }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The labels of the alerts that fire.
-    pub(super) async fn alerts(&self) -> Result<Vec<Labels>, String> {
+    pub(crate) async fn alerts(&self) -> Result<Vec<Labels>, String> {
         let (status, body) = get(&format!("{}/api/v2/alerts", self.url())).await?;
         if status != 200 {
             return Err(format!("{status}: {body}"));
@@ -137,23 +149,23 @@ impl Alertmanager {
 }
 
 /// What somebody sent: the path, and the body if it is JSON.
-pub(super) type Message = (String, Value);
+pub(crate) type Message = (String, Value);
 
 /// A receiver of notifications that keeps what it hears.
-pub(super) struct Receiver {
-    pub(super) address: SocketAddr,
+pub(crate) struct Receiver {
+    pub(crate) address: SocketAddr,
     heard: Arc<Mutex<Vec<Message>>>,
     _task: JoinSet<()>,
 }
 
 impl Receiver {
     /// One that accepts everything.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::answering(StatusCode::OK).await
     }
 
     /// One that gives the same answer to everything.
-    pub(super) async fn answering(status: StatusCode) -> Self {
+    pub(crate) async fn answering(status: StatusCode) -> Self {
         type Shared = (StatusCode, Arc<Mutex<Vec<Message>>>);
         async fn hear(State((status, heard)): State<Shared>, UrlPath(path): UrlPath<String>, body: String) -> StatusCode {
             heard.lock().unwrap().push((path, serde_json::from_str(&body).unwrap_or_default()));
@@ -169,7 +181,7 @@ impl Receiver {
     }
 
     /// Everything that came under a path.
-    pub(super) fn heard(&self, path: &str) -> Vec<Value> {
+    pub(crate) fn heard(&self, path: &str) -> Vec<Value> {
         let heard = self.heard.lock().unwrap();
         heard.iter().filter(|(at, _)| at == path).map(|(_, body)| body.clone()).collect()
     }

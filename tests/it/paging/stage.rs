@@ -17,7 +17,7 @@ use super::peers::succeeds;
 use crate::support::{Daemon, exporter, free_port};
 
 /// The rules' marks for quota of rules in a security group.
-pub(super) const RULES_QUOTA: (&str, &str) = ("vpc", "L-0EA8095F");
+pub(crate) const RULES_QUOTA: (&str, &str) = ("vpc", "L-0EA8095F");
 
 /// What the test adds to a security group.
 const BY_HAND: &str = "by hand";
@@ -29,14 +29,14 @@ const HOLD_SECONDS: u64 = 2;
 const KEEP_FIRING_SECONDS: u64 = 16;
 
 /// The simulated world and where the daemon finds it.
-pub(super) struct Stage {
-    pub(super) simulator: Simulator,
+pub(crate) struct Stage {
+    pub(crate) simulator: Simulator,
     port: u16,
     folder: TempDir,
 }
 
 impl Stage {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let simulator = simulator::start(SimulatorSettings::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("kubeconfig"), simulator.kubeconfig()).unwrap();
@@ -44,12 +44,12 @@ impl Stage {
     }
 
     /// Where the daemon listens, before and after its restart.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// A file of the test's own.
-    pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
@@ -75,12 +75,17 @@ impl Stage {
     }
 
     /// Starts the daemon with this `alerting` section.
-    pub(super) async fn daemon(&self, alerting: Value) -> Daemon {
+    pub(crate) async fn daemon(&self, alerting: Value) -> Daemon {
+        self.daemon_at(&self.address(), alerting).await
+    }
+
+    /// The same where another one may be listening already.
+    pub(crate) async fn daemon_at(&self, address: &str, alerting: Value) -> Daemon {
         let config = self.config(alerting);
         let mut command = exporter();
         command
             .args(["--aws.endpoint-url", &self.simulator.aws_url, "--aws.region", world::REGION])
-            .args(["--web.listen-address", &self.address(), "--log.format", "json"])
+            .args(["--web.listen-address", address, "--log.format", "json"])
             .arg("--config.file")
             .arg(config);
         self.reach(&mut command);
@@ -97,13 +102,13 @@ impl Stage {
     }
 
     /// The shipped rules with the same thresholds.
-    pub(super) fn rules(&self) -> String {
+    pub(crate) fn rules(&self) -> String {
         let thresholds = self.file("thresholds.yaml", &thresholds().to_string());
         succeeds(exporter().args(["rules", "--dashboard-url", "https://grafana.example", "--thresholds"]).arg(thresholds))
     }
 
     /// A Prometheus that scrapes the daemon and tells these.
-    pub(super) fn prometheus_config(&self, external_labels: &Value, alertmanagers: &[String]) -> Value {
+    pub(crate) fn prometheus_config(&self, external_labels: &Value, alertmanagers: &[String]) -> Value {
         json!({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s", "external_labels": external_labels},
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]},
@@ -112,7 +117,7 @@ impl Stage {
     }
 
     /// Fills the nodes' security group with inbound rules until only `left` fit in.
-    pub(super) fn fill_rules(&self, left: usize) {
+    pub(crate) fn fill_rules(&self, left: usize) {
         self.simulator.world.edit(|world| {
             let group = world.scope.node_group.clone();
             let limit = world.quotas[&RULES_QUOTA].value();
@@ -122,7 +127,7 @@ impl Stage {
         });
     }
 
-    pub(super) fn remove_rules(&self) {
+    pub(crate) fn remove_rules(&self) {
         self.simulator.world.edit(|world| {
             let group = world.scope.node_group.clone();
             world.remove_rules(&group, BY_HAND).unwrap();
@@ -131,12 +136,12 @@ impl Stage {
 }
 
 /// The target groups of a Service.
-pub(super) fn groups(world: &World, service: &ObjectName) -> Vec<TargetGroupId> {
+pub(crate) fn groups(world: &World, service: &ObjectName) -> Vec<TargetGroupId> {
     world.target_groups_of(service).into_values().collect()
 }
 
 /// Sets the health of a Service's targets that are chosen.
-pub(super) fn set_health(world: &mut World, service: &ObjectName, health: &Health, choose: impl Fn(&world::Target) -> bool) {
+pub(crate) fn set_health(world: &mut World, service: &ObjectName, health: &Health, choose: impl Fn(&world::Target) -> bool) {
     for group in groups(world, service) {
         world.set_health_where(&group, health, &choose).unwrap();
     }

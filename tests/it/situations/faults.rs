@@ -184,6 +184,9 @@ pub(super) const FAULTS: &[Fault] = &[
     ("no target group left", &["NLB401"], |it| it.limit("target_groups", 18.0, None)),
     ("a guessed limit pages nobody", &["NLB403"], |it| it.limit("network_load_balancers", 12.0, Some(QuotaOrigin::Assumed))),
     ("more load balancers than AWS permits", &["NLB404"], |it| it.limit("network_load_balancers", 11.0, None)),
+    ("a VPC that another account shares with this one", &["NLB405"], |it| {
+        it.subnets(|subnet| subnet.owner_id = "210987654321".into());
+    }),
     ("an attribute changed in the console", &["NLB501"], |it| {
         let lb = it.lb("shop/api");
         let part = Arc::make_mut(&mut it.parts.load_balancer_attributes).get_mut(&lb).unwrap();

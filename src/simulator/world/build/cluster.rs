@@ -370,7 +370,8 @@ impl Builder {
         };
         let suffix = hex("load-balancer", making.number, 16);
         let id = LoadBalancerId::new(format!("net/{name}/{suffix}"));
-        let dns_name: Arc<str> = format!("{name}-{suffix}.elb.{}.amazonaws.com", self.world.scope.region).into();
+        let dns_name: Arc<str> =
+            format!("{name}-{suffix}.elb.{}.{}", self.world.scope.region, self.world.scope.partition.dns_suffix()).into();
         let mut tags = making.tags.clone();
         making.maker.track(&mut tags, making.cluster, &making.stack, "LoadBalancer");
         for (zone, subnet, _) in &making.zones {
@@ -455,7 +456,7 @@ impl Builder {
 
     fn certificate(&self) -> String {
         let scope = &self.world.scope;
-        format!("arn:aws:acm:{}:{}:certificate/{}", scope.region, scope.account_id, uuid("certificate", 0))
+        format!("arn:{}:acm:{}:{}:certificate/{}", scope.partition.name(), scope.region, scope.account_id, uuid("certificate", 0))
     }
 
     /// What the controller registers: every node, or every ready endpoint.

@@ -169,12 +169,13 @@ impl Builder {
     }
 
     fn prefix_lists(&mut self) {
+        let of_region = |service: &str| format!("com.amazonaws.{}.{service}", self.world.scope.region);
         let lists = [
-            ("com.amazonaws.us-east-1.s3", "IPv4", None),
-            ("com.amazonaws.us-east-1.dynamodb", "IPv4", None),
-            ("com.amazonaws.global.cloudfront.origin-facing", "IPv4", None),
-            ("com.amazonaws.us-east-1.ipv6.vpc-lattice", "IPv6", None),
-            ("offices", "IPv4", Some(10)),
+            (of_region("s3"), "IPv4", None),
+            (of_region("dynamodb"), "IPv4", None),
+            ("com.amazonaws.global.cloudfront.origin-facing".to_owned(), "IPv4", None),
+            (of_region("ipv6.vpc-lattice"), "IPv6", None),
+            ("offices".to_owned(), "IPv4", Some(10)),
         ];
         for (index, (name, family, max_entries)) in lists.into_iter().enumerate() {
             let id = PrefixListId::new(format!("pl-{}", hex("prefix-list", index, 17)));

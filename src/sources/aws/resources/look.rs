@@ -36,6 +36,7 @@ impl Resources {
             self.look_at_tagged(&parts, now);
         }
         self.read_after_hold_downs(&parts, now);
+        self.look_at_the_unwell(&parts, now);
         if membership_differs || kubernetes_differs {
             let changes = self.picture.look(&parts, &self.membership);
             self.act_on(&changes, &parts, now);
@@ -102,6 +103,29 @@ impl Resources {
         self.load_balancer_attributes.set_resources(load_balancers, Urgency::First, store, now);
         self.target_group_attributes.set_resources(target_groups, Urgency::First, store, now);
         self.fit_cadence();
+    }
+
+    /// What was unwell before a restart is asked first, with everything by which it is judged: its alerts must not end while the others
+    /// have their turn.
+    fn look_at_the_unwell(&mut self, parts: &Parts, now: Instant) {
+        if self.unwell.is_none() {
+            self.unwell = parts.history.get().map(|history| history.unwell.clone());
+        }
+        let Some(unwell) = &mut self.unwell else { return };
+        let known: Vec<_> = unwell.iter().filter(|id| self.health.plan.contains(id)).cloned().collect();
+        for id in known {
+            unwell.remove(&id);
+            // Its first turn came before what is remembered was read.
+            if parts.target_health.get(&id).is_some_and(|part| part.attempted_at.is_some()) {
+                continue;
+            }
+            self.health.plan.request(&id, now, Urgency::Changed);
+            self.target_group_attributes.plan.request(&id, now, Urgency::Changed);
+            if let Some(load_balancer) = self.membership.target_groups.get(&id).and_then(|member| member.load_balancer.as_ref()) {
+                self.listeners.plan.request(load_balancer, now, Urgency::Changed);
+                self.load_balancer_attributes.plan.request(load_balancer, now, Urgency::Changed);
+            }
+        }
     }
 
     /// What is wanted of listeners and load balancers, and what of that changed: it is asked about again.

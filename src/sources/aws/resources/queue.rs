@@ -90,7 +90,7 @@ impl Place {
 
 impl Resources {
     /// Settings wait until it is known which groups there are and the first round of their health is over: what serves comes
-    /// before how it is set up.
+    /// before how it is set up. Only those wait for nothing by which a group that does not serve is judged.
     fn held_back(&self) -> bool {
         let groups_known = self.seen.target_groups.attempted_at.is_some() && self.tags.plan.first_round_over();
         !groups_known || !self.health.plan.first_round_over()
@@ -98,18 +98,20 @@ impl Resources {
 
     /// The most urgent of everything but health: how urgent, since when, and which kind.
     pub(super) fn most_urgent_other(&self, now: Instant) -> Option<(Urgency, Instant, Turn)> {
-        let mut kinds = vec![(Turn::Tags, self.tags.plan.most_urgent(now))];
-        if !self.held_back() {
-            kinds.extend([
-                (Turn::Listeners, self.listeners.plan.most_urgent(now)),
-                (Turn::LoadBalancerAttributes, self.load_balancer_attributes.plan.most_urgent(now)),
-                (Turn::TargetGroupAttributes, self.target_group_attributes.plan.most_urgent(now)),
-                (Turn::Certificates, self.certificates.plan.most_urgent(now)),
-                (Turn::ListenerAttributes, self.listener_attributes.plan.most_urgent(now)),
-                (Turn::Capacity, self.capacities.plan.most_urgent(now)),
-            ]);
-        }
-        kinds.into_iter().filter_map(|(turn, due)| due.map(|(urgency, since)| (urgency, since, turn))).min()
+        let held_back = self.held_back();
+        let settings = [
+            (Turn::Listeners, self.listeners.plan.most_urgent(now)),
+            (Turn::LoadBalancerAttributes, self.load_balancer_attributes.plan.most_urgent(now)),
+            (Turn::TargetGroupAttributes, self.target_group_attributes.plan.most_urgent(now)),
+            (Turn::Certificates, self.certificates.plan.most_urgent(now)),
+            (Turn::ListenerAttributes, self.listener_attributes.plan.most_urgent(now)),
+            (Turn::Capacity, self.capacities.plan.most_urgent(now)),
+        ];
+        let may_go = |due: &(Turn, Option<(Urgency, Instant)>)| {
+            !held_back || due.1.is_some_and(|(urgency, _)| urgency == Urgency::Changed)
+        };
+        let kinds = settings.into_iter().filter(may_go).chain([(Turn::Tags, self.tags.plan.most_urgent(now))]);
+        kinds.filter_map(|(turn, due)| due.map(|(urgency, since)| (urgency, since, turn))).min()
     }
 
     pub(super) fn take_other(&mut self, now: Instant) -> Option<Job> {
