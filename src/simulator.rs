@@ -252,7 +252,7 @@ impl Simulator {
     /// Makes true what was so before the demonstration's first incident. `play` does it too; who starts a daemon in between
     /// wants it before.
     pub fn set_scene(&self) {
-        self.world.edit(|world| scenario::ask_for_rules(world, crate::clock::now()));
+        self.world.edit(|world| scenario::ask_for_more(world, crate::clock::now()));
     }
 
     /// A kubeconfig whose only context, `simulated`, is this cluster.

@@ -35,9 +35,14 @@ struct Step {
     sentence: String,
 }
 
-/// Somebody asked days ago for more of the quota that runs low in every round, and AWS has not decided.
-pub(super) fn ask_for_rules(world: &mut World, now: Timestamp) {
-    world.request_quota("simulated-request", RULES_QUOTA, 120.0, "PENDING", now - SignedDuration::from_hours(50));
+/// Somebody asked days ago for more of the quota that runs low in every round, and AWS has not decided; neither has it of an
+/// older request, of which it made a support case.
+pub(super) fn ask_for_more(world: &mut World, now: Timestamp) {
+    let hours_ago = |hours| now - SignedDuration::from_hours(hours);
+    world.request_quota("simulated-rules", RULES_QUOTA, 120.0, "PENDING", hours_ago(50));
+    let load_balancers = ("elasticloadbalancing", "L-69A177A2");
+    let most = world.quotas.get(&load_balancers).map_or(50.0, |quota| quota.value());
+    world.request_quota("simulated-load-balancers", load_balancers, 2.0 * most, "CASE_OPENED", hours_ago(200));
 }
 
 /// The quota on rules of a security group.

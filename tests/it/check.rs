@@ -1,7 +1,7 @@
 //! What does `check` say at the end of one pass, of a good cluster, a bad one, and one that cannot be seen?
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -116,6 +116,83 @@ async fn one_pass_ends_with_the_findings_and_an_exit_code_that_says_so() {
     assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
     assert!(err(&output).contains("NLB101 (moving) ran out on 2020-01-01"), "{}", err(&output));
     assert!(out(&output).contains("nothing found"), "{}", out(&output));
+}
+
+/// Everything that a state says, changed.
+fn edit_state(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
+    let mut state = serde_json::from_str(&text).unwrap();
+    change(&mut state);
+    let mut packer = flate2::write::GzEncoder::new(fs::File::create(path).unwrap(), flate2::Compression::fast());
+    packer.write_all(state.to_string().as_bytes()).unwrap();
+    packer.finish().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_are_judged_by_what_the_daemon_kept_and_else_it_is_said_that_they_are_not() {
+    let simulation = Simulation::start(&[]).await;
+    let state = simulation.folder().join("state.gz");
+    let path = state.to_str().unwrap();
+    // The daemon adopts the cluster as it is, and ends.
+    let mut daemon =
+        Program::start(&mut simulation.command(&["serve", "--web.listen-address", "127.0.0.1:0", "--state.path", path]));
+    eventually("the daemon keeps its state", Duration::from_secs(60), async || {
+        let known = fs::metadata(&state).map_err(|error| error.to_string())?;
+        if known.len() > 0 { Ok(()) } else { Err("empty".to_owned()) }
+    })
+    .await;
+    assert!(Command::new("kill").args(["-s", "TERM", &daemon.id().to_string()]).status().unwrap().success());
+    assert_eq!(daemon.wait(Duration::from_secs(20)).await, 0);
+
+    let run = async |more: &[&str]| {
+        let output = simulation.run(&[&["check", "--output", "json", "--fail-on", "info"], more].concat()).await;
+        (findings(&output), output.status.code(), err(&output))
+    };
+    let edits = |report: &serde_json::Value| {
+        let all = report["findings"].as_array().unwrap().iter();
+        all.filter(|it| ["NLB503", "NLB504"].contains(&it["code"].as_str().unwrap()))
+            .map(|it| it["message"].to_string())
+            .collect::<Vec<_>>()
+    };
+    let (report, _, words) = run(&[]).await;
+    assert_eq!((&report["edits_judged"], edits(&report)), (&serde_json::json!(false), vec![]));
+    assert!(words.contains("NLB503 to NLB505") && words.contains("--state.path"), "{words}");
+
+    let before = fs::read(&state).unwrap();
+    let (report, _, words) = run(&["--state.path", path]).await;
+    assert_eq!((&report["edits_judged"], edits(&report)), (&serde_json::json!(true), vec![]), "{words}");
+    assert!(!words.contains("NLB503 to NLB505"), "{words}");
+    assert!(fs::read(&state).unwrap() == before, "it is only read");
+
+    // Somebody edited it since.
+    edit_state(&state, |state| {
+        let services = state["services"].as_object_mut().unwrap().values_mut();
+        let mut served = services.filter(|record| record["load_balancer_created_at"].is_string());
+        let is_plain = |key: &str| key.contains("healthcheck") || key.contains("target-group-attributes");
+        let edited = served.find_map(|record| {
+            let baseline = record["baseline"].as_object_mut()?;
+            baseline.iter_mut().find(|(key, value)| is_plain(key) && value.is_string()).map(|(_, value)| value)
+        });
+        *edited.unwrap_or_else(|| panic!("nothing that could be edited")) = "/was-another".into();
+    });
+    let (report, code, _) = run(&["--state.path", path]).await;
+    let told = edits(&report);
+    assert_eq!((told.len(), code), (1, Some(1)), "{report:#}");
+    assert!(told[0].contains("was-another"), "{told:?}");
+
+    let (report, code, _) = run(&["--state.path", "/does/not/exist"]).await;
+    assert_eq!((code, &report["unknown"][0]["what"]), (Some(3), &serde_json::json!("exporter_state")), "{report:#}");
+    let (report, code, _) = run(&["--state.configmap", "monitoring/nothing"]).await;
+    assert_eq!(code, Some(3), "{report:#}");
+    assert!(report["unknown"][0]["why"].as_str().unwrap().contains("monitoring/nothing"), "{report:#}");
+    let picture = simulation.folder().join("picture.json.gz");
+    let output = simulation.run(&["snapshot", "--output", picture.to_str().unwrap(), "--state.path", path]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let output = exporter().args(["check", "--output", "json", "--snapshot"]).arg(&picture).output().unwrap();
+    assert_eq!(edits(&findings(&output)).len(), 1, "the picture holds the memory");
+    let output = exporter().args(["check", "--state.path", path, "--snapshot"]).arg(&picture).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -283,8 +283,9 @@ async fn what_was_built_in_moto_is_what_is_shown() {
         let scrape = daemon.scrape().await;
         let up = scrape.family("source_up");
         let drifted = scrape.family("service_drifted_annotations");
-        // moto answers for these services' quotas with an error page.
-        let others = up.iter().filter(|(labels, _)| labels["source"] != "aws_service_quotas").all(|(_, up)| *up == 1.0);
+        // moto answers for these services' quotas, and for requests for more of them, with an error page.
+        let is_of_quotas = |source: &str| ["aws_service_quotas", "aws_quota_requests"].contains(&source);
+        let others = up.iter().filter(|(labels, _)| !is_of_quotas(&labels["source"])).all(|(_, up)| *up == 1.0);
         let limits = scrape.family("quota_limit");
         if others && drifted.len() == 2 && !limits.is_empty() { Ok(scrape) } else { Err(format!("{up:?} {drifted:?}")) }
     })

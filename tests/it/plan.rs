@@ -61,12 +61,63 @@ fn offline_a_wrong_annotation_is_shown_at_its_line_in_every_format() {
     assert!(out(&output).contains("| warning | NLB601 |") && out(&output).contains("web.yaml:10"), "{}", out(&output));
     let output = run(&["-f", &path, "--offline", "--output", "sarif"]);
     let sarif = json(&output);
+    assert_is_sarif(&sarif);
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!((&sarif["version"], &result["ruleId"], &result["level"]), (&"2.1.0".into(), &"NLB601".into(), &"warning".into()));
     assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startLine"], 10);
 
     assert_eq!(run(&["-f", &path, "--offline", "--ignore", "NLB601:shop/web"]).status.code(), Some(0));
     assert_eq!(run(&["-f", &path, "--offline", "--fail-on", "critical"]).status.code(), Some(0));
+}
+
+/// What the schema of SARIF 2.1.0 requires of the objects that are used, and what a code host needs to show a result.
+fn assert_is_sarif(report: &Value) {
+    let is_text = |value: &Value| value["text"].as_str().is_some_and(|text| !text.is_empty());
+    assert_eq!((&report["version"], report["$schema"].as_str().unwrap().contains("sarif-2.1.0")), (&"2.1.0".into(), true));
+    let known = ["$schema", "version", "runs"];
+    assert!(report.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{report:#}");
+    for run in report["runs"].as_array().unwrap() {
+        let driver = &run["tool"]["driver"];
+        assert!(driver["name"].as_str().is_some_and(|name| !name.is_empty()), "{driver:#}");
+        let rules = driver["rules"].as_array().unwrap();
+        let ids: std::collections::BTreeSet<_> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), rules.len(), "a rule is there once");
+        assert!(rules.iter().all(|rule| is_text(&rule["shortDescription"]) && is_text(&rule["help"])), "{rules:#?}");
+        for result in run["results"].as_array().unwrap() {
+            assert!(is_text(&result["message"]), "{result:#}");
+            let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+            assert_eq!(rules[index]["id"], result["ruleId"]);
+            assert!(["none", "note", "warning", "error"].contains(&result["level"].as_str().unwrap()));
+            let places = result["locations"].as_array().unwrap();
+            assert_eq!(places.len(), 1);
+            let place = &places[0]["physicalLocation"];
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            assert!(!uri.is_empty() && !uri.contains([' ', '\\']), "{uri}");
+            assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+        }
+    }
+}
+
+#[test]
+fn without_a_service_one_sentence_says_so_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in
+        [("empty.yaml", ""), ("others.yaml", "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n---\n# none\n")]
+    {
+        let path = write(folder.path(), name, text);
+        for format in ["table", "markdown", "json", "sarif"] {
+            let output = run(&["-f", &path, "--offline", "--output", format]);
+            assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()), "{name} {format}");
+            match format {
+                "json" => assert_eq!(json(&output)["services"], serde_json::json!([])),
+                "sarif" => {
+                    assert_is_sarif(&json(&output));
+                    assert_eq!(json(&output)["runs"][0]["results"], serde_json::json!([]));
+                }
+                _ => assert!(out(&output).contains("No Service stands in what was read"), "{}", out(&output)),
+            }
+        }
+    }
 }
 
 #[test]
@@ -133,6 +184,9 @@ async fn against_a_cluster_it_says_where_at_what_cost_and_what_changes() {
     };
     let balancers = "network_load_balancers";
     assert_eq!(left(second, balancers).unwrap(), left(first, balancers).unwrap() - 1);
+    assert!(first["first_wall"]["load_balancers"].is_u64() && first["notes"] == serde_json::json!([]), "{first:#}");
+    let own_rules = first["costs"].as_array().unwrap().iter().find(|cost| cost["of"] == "its own security group");
+    assert_eq!(own_rules.map(|cost| &cost["takes"]), Some(&1.into()), "one port, open to all: {first:#}");
     let subnets = |service: &Value| service["subnets"].as_array().unwrap().clone();
     assert!(!subnets(first).is_empty());
     assert_eq!(subnets(first)[0]["subnet_id"], subnets(second)[0]["subnet_id"]);

@@ -122,7 +122,7 @@ async fn gather() -> Parts {
     let cluster = cluster();
     let kube_settings = KubeSettings { kubeconfig: Some(cluster.kubeconfig()), ..KubeSettings::default() };
     // Of Service Quotas nothing was recorded; everything else was.
-    let parts = crate::gather::gather(endpoint, kube_settings, &[source::SERVICE_QUOTAS]).await;
+    let parts = crate::gather::gather(endpoint, kube_settings, &[source::SERVICE_QUOTAS, source::QUOTA_REQUESTS]).await;
     server.abort();
     parts
 }

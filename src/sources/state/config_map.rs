@@ -37,8 +37,12 @@ impl ConfigMapPlace {
         Self { namespace, name, kube, api: None, known: None }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// As it was named.
+    pub(super) fn name(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
     }
 
     async fn api(&mut self) -> Result<Api<ConfigMap>, StateError> {
