@@ -134,7 +134,8 @@ or (
             severity: Warning,
             hold_seconds: 600,
             thresholds: &[],
-            expr: r#"min by (cluster) (eks_nlb_config_last_reload_successful) == 0"#,
+            expr: r#"min by (cluster) (eks_nlb_config_last_reload_successful) == 0
+or min by (cluster) (eks_nlb_web_config_last_reload_successful) == 0"#,
             identity: CLUSTER,
             summary: "The exporter could not load its configuration.",
             description: "The last load of the exporter's configuration failed (successful is {{ $value | humanize }}): it goes on with the one before.",

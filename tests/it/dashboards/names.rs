@@ -10,6 +10,10 @@ use super::{Dashboard, dashboards, selectors, text};
 /// Families on no dashboard and in no rule, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("eks_nlb_service_labels", "for routing alerts by labels that users choose; which these are no dashboard can know"),
+    (
+        "eks_nlb_web_config_last_reload_success_timestamp_seconds",
+        "moves with each renewed certificate; an alert says when one fails",
+    ),
     ("process_virtual_memory_bytes", "says nothing about a program with memory maps; resident memory is shown"),
 ];
 
