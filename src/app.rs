@@ -38,7 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => serve_from(&args),
         #[cfg(feature = "simulator")]
         Some(Command::Demo(args)) => {
-            telemetry::init(args.serve.log_level, args.serve.log_format);
+            telemetry::init(args.serve.log.level, args.serve.log.format);
             match settings(&args.serve) {
                 Ok(settings) if settings.recorded.is_some() => {
                     complain(USAGE, &"demo has a world of its own; show a picture with `serve --snapshot FILE`")
@@ -49,7 +49,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         #[cfg(feature = "simulator")]
         Some(Command::Simulate(args)) => {
-            telemetry::init(args.log_level, args.log_format);
+            telemetry::init(args.log.level, args.log.format);
             block_on(simulation::simulate(*args))
         }
         Some(Command::Check(args)) => check::check(&args),
@@ -86,7 +86,7 @@ fn table_format(format: MetricsFormat) -> TableFormat {
 }
 
 fn serve_from(args: &ServeArgs) -> ExitCode {
-    telemetry::init(args.log_level, args.log_format);
+    telemetry::init(args.log.level, args.log.format);
     match settings(args) {
         Err(error) => complain(USAGE, &format_args!("{error:#}")),
         Ok(settings) if args.config_check => match settings.web.config_file.as_deref().map_or(Ok(()), WebConfig::check) {

@@ -129,9 +129,28 @@ pub struct ServeArgs {
     #[arg(long = "state.path", value_name = "FILE", env = "EKS_NLB_STATE_PATH", hide_env_values = true)]
     pub state_path: Option<PathBuf>,
 
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs<TALKATIVE>,
+}
+
+/// A daemon's log is read after the fact.
+pub const TALKATIVE: bool = true;
+/// What runs once says what is wrong on its own, and logs only what it could not go on with.
+pub const QUIET: bool = false;
+
+/// How much is logged, and in which form.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs<const TELLS: bool> {
     /// How much to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
-    pub log_level: LogLevel,
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = if TELLS { "info" } else { "error" },
+        env = "EKS_NLB_LOG_LEVEL",
+        hide_env_values = true
+    )]
+    pub level: LogLevel,
     /// How to write the log; it goes to standard error.
     #[arg(
         long = "log.format",
@@ -140,7 +159,7 @@ pub struct ServeArgs {
         env = "EKS_NLB_LOG_FORMAT",
         hide_env_values = true
     )]
-    pub log_format: LogFormat,
+    pub format: LogFormat,
 }
 
 /// Which cluster, and how it is reached.
@@ -311,12 +330,9 @@ pub struct SimulateArgs {
     /// Write a kubeconfig for the simulated API server to this file (context `simulated`).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// How much to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
-    pub log_level: LogLevel,
-    /// How to write the log; it goes to standard error.
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
-    pub log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs<TALKATIVE>,
 }
 
 #[cfg(test)]

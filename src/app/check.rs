@@ -28,7 +28,7 @@ const WIDTH: u16 = 120;
 
 /// Does it, to the exit code.
 pub(super) fn check(args: &CheckArgs) -> ExitCode {
-    telemetry::init(args.pass.log_level, args.pass.log_format);
+    telemetry::init(args.pass.log.level, args.pass.log.format);
     let prepared = config(&args.cluster).map_err(anyhow::Error::from).and_then(|config| {
         let ignores = ignores(&args.verdict)?;
         if args.snapshot.is_some() && args.memory.is_named() {

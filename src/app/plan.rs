@@ -31,7 +31,7 @@ use crate::telemetry;
 
 /// Does it, to the exit code.
 pub(super) fn plan(args: &PlanArgs) -> ExitCode {
-    telemetry::init(args.pass.log_level, args.pass.log_format);
+    telemetry::init(args.pass.log.level, args.pass.log.format);
     let (config, ignores, version, manifests, recorded) = match prepare(args) {
         Ok(prepared) => prepared,
         Err(error) => return complain(USAGE, &format_args!("{error:#}")),

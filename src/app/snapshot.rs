@@ -21,7 +21,7 @@ const FAILED: u8 = 1;
 
 /// Does it, to the exit code.
 pub(super) fn snapshot(args: &SnapshotArgs) -> ExitCode {
-    telemetry::init(args.pass.log_level, args.pass.log_format);
+    telemetry::init(args.pass.log.level, args.pass.log.format);
     let config = match config(&args.cluster) {
         Ok(config) => config,
         Err(error) => return complain(USAGE, &error),

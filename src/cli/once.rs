@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ClusterArgs;
-use crate::telemetry::{LogFormat, LogLevel};
+use super::{ClusterArgs, LogArgs, QUIET};
 
 pub(super) const CHECK_HELP: &str = "\
 Exit code: 0 nothing found, 1 something found, 2 wrong usage, 3 not everything could be known (which is said).
@@ -52,18 +51,9 @@ pub struct PassArgs {
     /// that the AWS Load Balancer Controller is never starved.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
-    /// How much to log.
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "error", env = "EKS_NLB_LOG_LEVEL", hide_env_values = true)]
-    pub log_level: LogLevel,
-    /// How to write the log; it goes to standard error.
-    #[arg(
-        long = "log.format",
-        value_name = "FORMAT",
-        default_value = "logfmt",
-        env = "EKS_NLB_LOG_FORMAT",
-        hide_env_values = true
-    )]
-    pub log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs<QUIET>,
 }
 
 /// What the surroundings say of the screen. Variables that every program reads, no flags of this one.

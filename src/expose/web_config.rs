@@ -109,3 +109,5 @@ impl WebConfig {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;

@@ -231,7 +231,7 @@ impl Guarded {
         let kubeconfig = simulator.kubeconfig().replace("user: {}", &format!("user: {{token: {}}}", SECRETS[3]));
         fs::write(folder.path().join("kubeconfig"), kubeconfig).unwrap();
         fs::write(folder.path().join("password"), SECRETS[4]).unwrap();
-        let config = json!({"alerting": {"alertmanagers": [{"url": alertmanager,
+        let config = json!({"alerting": {"thresholds": {"NLBExporterSourceDown": {"warning": {"for": "1s"}}}, "alertmanagers": [{"url": alertmanager,
             "basic_auth": {"username": "x", "password_file": folder.path().join("password")}}]}});
         fs::write(folder.path().join("config.yaml"), config.to_string()).unwrap();
         Self { simulator, folder, alertmanager, heard }

@@ -139,3 +139,24 @@ fn what_is_no_hash_is_refused() {
     let dear = Hash::parse("$2a$19$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe").unwrap_err();
     assert!(dear.contains("more than 18"), "{dear}");
 }
+
+proptest::proptest! {
+    #![proptest_config(crate::mutation::one_in(4))]
+
+    #[test]
+    fn untrusted_credentials_let_nobody_in_but_by_the_right_bytes(damage in crate::mutation::damage(), raw in crate::mutation::odd_text()) {
+        let right = HEADER_BASE64.encode("alice:secret");
+        let header = crate::mutation::damaged_text(&format!("Basic {right}"), &damage);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let authenticator = authenticator(&[("alice", &hash("secret"))]);
+        for value in [header, raw] {
+            let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) else { continue };
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+            let expected = match credentials(&headers) {
+                Some((name, password)) if name == b"alice" && password == b"secret" => Verdict::Welcome,
+                _ => Verdict::Unknown,
+            };
+            proptest::prop_assert_eq!(runtime.block_on(authenticator.check(&headers)), expected);
+        }
+    }
+}
