@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
 use crate::inventory::quota::quota;
 use crate::rules::{Links, Rules};
 use crate::sources::aws::{Budgets, Intervals};
@@ -152,7 +153,7 @@ impl Config {
 
     fn validate(&self, path: &Path) -> Result<(), ConfigError> {
         let refuse = |key: String, value: &dyn ToString, expected| {
-            Err(ConfigError::Value { path: path.to_owned(), key, value: value.to_string(), expected })
+            Err(ConfigError::Value { path: path.to_owned(), key: excerpt(&key), value: excerpt(&value.to_string()), expected })
         };
         for (service, rate) in &self.aws.requests_per_second {
             let key = format!("aws.requests_per_second.{service}");
@@ -244,16 +245,12 @@ impl Config {
     }
 }
 
-/// What is repeated of the file at most: it may be one line of any length.
-const LONGEST_EXCERPT: usize = 200;
-
 /// The parser's message in one line, with the line of the file it is about in place of the excerpt.
 fn one_line(error: &serde_saphyr::Error, text: &str) -> String {
     let message = error.to_string();
     let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
     let line = error.location().and_then(|location| text.lines().nth(usize::try_from(location.line()).ok()?.checked_sub(1)?));
-    let short = |text: &str| text.chars().take(LONGEST_EXCERPT).collect::<String>();
-    line.map_or_else(|| short(first), |line| format!("{} in {:?}", short(first), short(line.trim())))
+    line.map_or_else(|| excerpt(first), |line| format!("{} in {:?}", excerpt(first), excerpt(line.trim())))
 }
 
 #[cfg(test)]

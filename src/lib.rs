@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod controller;
+mod excerpt;
 pub mod expose;
 pub mod inventory;
 #[cfg(test)]

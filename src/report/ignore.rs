@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::KINDS;
 use crate::checks::catalogue;
 use crate::checks::model::{FindingKind, Subject};
+use crate::excerpt::excerpt;
 
 /// Something to be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +64,7 @@ impl FromStr for Ignore {
     /// Reads `CODE[:SUBJECT]`.
     fn from_str(text: &str) -> Result<Self, IgnoreError> {
         let (code, subject) = match text.split_once(':') {
-            Some((_, "")) => return Err(IgnoreError::Subject(text.to_owned())),
+            Some((_, "")) => return Err(IgnoreError::Subject(excerpt(text))),
             Some((code, subject)) => (code, Some(subject.to_owned())),
             None => (text, None),
         };
@@ -86,12 +87,16 @@ pub fn read(text: &str) -> Result<Vec<Ignore>, IgnoreError> {
 }
 
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    excerpt(text.lines().next().unwrap_or_default())
 }
 
 fn known(code: &str) -> Result<String, IgnoreError> {
     let code = code.trim().to_ascii_uppercase();
-    if catalogue::ALL.iter().chain(&KINDS).any(|kind| kind.code == code) { Ok(code) } else { Err(IgnoreError::Code(code)) }
+    if catalogue::ALL.iter().chain(&KINDS).any(|kind| kind.code == code) {
+        Ok(code)
+    } else {
+        Err(IgnoreError::Code(excerpt(&code)))
+    }
 }
 
 impl Ignore {

@@ -6,6 +6,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::excerpt::cut;
+
+/// Characters of a complaint: what is known may be listed, and a key or a value in it may be of any length.
+const LONGEST: usize = 500;
+
 /// A value with the line it stands in.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -49,7 +54,7 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn new(line: u64, message: impl Into<String>) -> Self {
-        Self { line, message: message.into() }
+        Self { line, message: cut(&message.into(), LONGEST) }
     }
 }
 

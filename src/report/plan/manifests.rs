@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::checks::lint::problem::Field;
+use crate::excerpt::excerpt;
 use crate::inventory::kube::Service;
 use crate::sources::kube::manifest;
 
@@ -76,7 +77,7 @@ pub fn read(file: &str, text: &str, namespace: &str, now: Timestamp) -> Result<V
     let mut found = Vec::new();
     for (first, document) in documents(text) {
         let tree: Option<Value> = serde_saphyr::from_str(&document).map_err(|error| {
-            let why = super::super::text::plain(error.to_string().lines().next().unwrap_or_default());
+            let why = super::super::text::plain(&excerpt(error.to_string().lines().next().unwrap_or_default()));
             ManifestError::Yaml { file: file.to_owned(), line: first, why }
         })?;
         let mut objects = Vec::new();
@@ -103,7 +104,7 @@ pub fn read(file: &str, text: &str, namespace: &str, now: Timestamp) -> Result<V
                 let service = manifest(object, namespace, now).map_err(|why| ManifestError::Service {
                     file: file.to_owned(),
                     line,
-                    why: super::super::text::plain(&why),
+                    why: super::super::text::plain(&excerpt(&why)),
                 })?;
                 found.push(Manifest { file: file.to_owned(), line, service, annotations, spec });
             }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -51,11 +51,13 @@ fn in_config_map() -> StateSettings {
     StateSettings { config_map: Some("state".to_owned()), ..quick() }
 }
 
+/// One moment for all worlds: a load balancer with another one is another load balancer.
+static MADE: LazyLock<Timestamp> = LazyLock::new(|| now() - SignedDuration::from_hours(1));
+
 /// A Service that was made an hour ago, as is its load balancer, under this name of the load balancer.
 fn cluster(name: &str) -> Parts {
     let world = World::of(&service("shop/web").external("ip").annotate(NAME, name));
-    let made = now() - SignedDuration::from_hours(1);
-    world.load_balancer(|lb| lb.created_at = Some(made)).parts
+    world.load_balancer(|lb| lb.created_at = Some(*MADE)).parts
 }
 
 /// The daemon's part that is tested here.

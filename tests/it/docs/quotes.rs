@@ -264,7 +264,7 @@ fn every_log_text_on_a_page_is_one() {
 fn every_block_says_what_it_is() {
     for (path, page) in PAGES.iter() {
         for (language, block) in &page.blocks {
-            let known = ["sh", "yaml", "json", "text", "promql", "log", "ini", "hcl", "toml", "dockerfile"];
+            let known = ["sh", "yaml", "json", "text", "console", "promql", "log", "ini", "hcl", "toml", "dockerfile"];
             assert!(known.contains(&language.as_str()), "{}: {language:?}: {block}", path.display());
         }
     }
