@@ -158,7 +158,7 @@ fn there_is_no_address_in_the_program_that_it_could_call_home() {
         // The agent of EKS Pod Identity, on the node itself.
         "http://169.254.170.23/",
         // What an alert links to where nobody set it: the exporter's own Service.
-        "http://eks-nlb-exporter:{port}/",
+        "http://eks-nlb-exporter:PORT/",
         "http://HOST",
         "https://grafana",
         "http://www.w3.org/",

@@ -50,7 +50,7 @@ fn lives(history: &History) {
 
 fn told(error: &FormatError) {
     let words = error.to_string();
-    assert!(words.lines().count() == 1 && words.len() < 500, "{words}");
+    assert!(words.lines().count() == 1 && words.chars().count() < 500, "{words}");
 }
 
 proptest! {
