@@ -11,6 +11,9 @@ use crate::excerpt::cut;
 /// Characters of a complaint: what is known may be listed, and a key or a value in it may be of any length.
 const LONGEST: usize = 500;
 
+/// A third of a bcrypt hash.
+const LEAST_OF_A_SECRET: usize = 16;
+
 /// A value with the line it stands in.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -52,9 +55,35 @@ pub(super) struct Complaint {
     pub(super) message: String,
 }
 
+/// What may be told of a text of the file: not what looks like a hash or a key, wherever it was put, and no more than a few lines
+/// of it.
+pub(super) fn told(text: &str) -> String {
+    let is_inside = |letter: char| letter.is_ascii_alphanumeric() || "./+$=".contains(letter);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|letter| !is_inside(letter)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        shown.push_str(if looks_secret(run) { "(hidden)" } else { run });
+        let mut others = after.chars();
+        shown.extend(others.next());
+        rest = others.as_str();
+    }
+    cut(&shown, LONGEST)
+}
+
+/// Words, keys, names of hosts and paths do not mix capitals, small letters and digits over such a length; hashes, keys in PEM and
+/// their tails do.
+fn looks_secret(run: &str) -> bool {
+    run.len() >= LEAST_OF_A_SECRET
+        && run.contains(|letter: char| letter.is_ascii_uppercase())
+        && run.contains(|letter: char| letter.is_ascii_lowercase())
+        && run.contains(|letter: char| letter.is_ascii_digit() || letter == '$')
+}
+
 impl Complaint {
     pub(super) fn new(line: u64, message: impl Into<String>) -> Self {
-        Self { line, message: cut(&message.into(), LONGEST) }
+        Self { line, message: told(&message.into()) }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::auth::Users;
-use super::document::{Complaint, Node, Section};
+use super::document::{Complaint, Node, Section, told};
 use super::rate::RateLimit;
 use super::{WebConfig, WebConfigError, headers, tls};
-use crate::excerpt::excerpt;
 
 const SECTIONS: [&str; 4] = ["tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"];
 
@@ -26,7 +25,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<WebConfig, WebConfigError
 fn first_line(error: &serde_saphyr::Error) -> String {
     let message = error.to_string();
     let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").trim_end_matches(':');
-    let first = excerpt(first);
+    let first = told(first);
     match error.location() {
         Some(location) if !first.contains("line ") => format!("line {}: {first}", location.line()),
         _ => first,

@@ -150,6 +150,24 @@ fn no_complaint_repeats_a_secret() {
         assert!(!message.contains("hunter2"), "{text:?}: {message}");
         assert_eq!(message.lines().count(), 1, "{text:?}: {message}");
     }
+    for misplaced in [
+        "X: 1",
+        "{X: 1}",
+        "http_server_config: {headers: {X-Frame-Options: X}}",
+        "http_server_config: {headers: {X: 1}}",
+        "http_server_config: {http2: X}",
+        "tls_server_config: {min_version: X}",
+        "tls_server_config: {cipher_suites: [X]}",
+        "rate_limit: {interval: X}",
+        "basic_auth_users: {a: X X}",
+        "http_server_config: X",
+        "X",
+    ] {
+        let message = parse(&misplaced.replace('X', HASH)).expect_err(misplaced);
+        assert!(!message.contains(&HASH[HASH.len() - 16..]), "{misplaced:?}: {message}");
+    }
+    let named = parse("tls_server_config: {client_auth_type: RequireAndVerifyClientCerts}").unwrap_err();
+    assert!(named.contains("RequireAndVerifyClientCerts"), "{named}");
     let shown = format!(
         "{:?}",
         parse(&format!("tls_server_config: {{cert: hunter2, key: hunter2}}\nbasic_auth_users: {{a: {HASH}}}\n")).unwrap()

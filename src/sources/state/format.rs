@@ -10,6 +10,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt;
 use crate::inventory::history::History;
 
 /// The version that is written, and the newest that can be read.
@@ -17,9 +18,6 @@ const VERSION: u32 = 1;
 
 /// What a text may unpack to at most. At 3,000 Services it is about 5 MB.
 const LONGEST: u64 = 64 * 1024 * 1024;
-
-/// What is told of why a text cannot be read.
-const LONGEST_REASON: usize = 200;
 
 /// Why a text cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +53,7 @@ pub(super) fn encode(history: &History) -> Vec<u8> {
 /// Reads what was kept.
 pub(super) fn decode(bytes: &[u8]) -> Result<History, FormatError> {
     // What is found there may be repeated in it, at any length.
-    let corrupt = |error: &dyn std::fmt::Display| FormatError::Corrupt(error.to_string().chars().take(LONGEST_REASON).collect());
+    let corrupt = |error: &dyn std::fmt::Display| FormatError::Corrupt(excerpt(&error.to_string()));
     // Measured first: a small text that unpacks to much costs time and no memory.
     let measured = std::io::copy(&mut GzDecoder::new(bytes).take(LONGEST + 1), &mut std::io::sink());
     if measured.map_err(|error| corrupt(&error))? > LONGEST {
