@@ -136,6 +136,11 @@ const FRAGMENTS: &[(&str, &str)] = &[
          time() - eks_nlb_target_group_sampled_timestamp_seconds < [[for]]\n    \
          or eks_nlb_target_group_sampled_timestamp_seconds - eks_nlb_target_group_changed_timestamp_seconds >= [[for]]\n  )",
     ),
+    // An alert about a load balancer without a Service has the label `load_balancer` in place of the other two.
+    (
+        "whose",
+        "{{ if $labels.service }}Service {{ $labels.namespace }}/{{ $labels.service }}{{ else }}Load balancer {{ $labels.load_balancer }}{{ end }}",
+    ),
     ("unless_muted", "unless on ([[exporter]], namespace, service) eks_nlb_service_muted{code=~\"all|[[code]]\"}"),
 ];
 

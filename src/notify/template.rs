@@ -1,7 +1,8 @@
 //! What does an annotation say of one alert? The small part of Prometheus' templates that the shipped rules use.
 //!
 //! `{{ $labels.NAME }}`, `{{ $value }}` and `{{ $value | FUNCTION }}` with `humanize`, `humanizeDuration`,
-//! `humanizePercentage`, `humanizeTimestamp` and `printf "%.Nf"`; anything else is an error when the rules are loaded.
+//! `humanizePercentage`, `humanizeTimestamp` and `printf "%.Nf"`, and `{{ if $labels.NAME }}…{{ else }}…{{ end }}` without another
+//! `if` inside; anything else is an error when the rules are loaded.
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ enum Piece {
     Text(Box<str>),
     Label(Box<str>),
     Value(Format),
+    /// The first where the label is there and not empty, else the second.
+    Either(Box<str>, Template, Template),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +43,20 @@ impl Template {
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once("{{") {
-            let (inner, behind) = after.split_once("}}").ok_or_else(|| TemplateError(after.to_owned()))?;
+        while let Some((before, inner, behind)) = next_place(rest)? {
             if !before.is_empty() {
                 pieces.push(Piece::Text(before.into()));
             }
-            pieces.push(piece(inner.trim()).ok_or_else(|| TemplateError(inner.to_owned()))?);
-            rest = behind;
+            if let Some(condition) = inner.strip_prefix("if ") {
+                let label = label(condition.trim()).ok_or_else(|| TemplateError(inner.to_owned()))?;
+                let (then, behind) = until(behind, "{{ else }}")?;
+                let (otherwise, behind) = until(behind, "{{ end }}")?;
+                pieces.push(Piece::Either(label, Self::parse(then)?, Self::parse(otherwise)?));
+                rest = behind;
+            } else {
+                pieces.push(piece(inner).ok_or_else(|| TemplateError(inner.to_owned()))?);
+                rest = behind;
+            }
         }
         if !rest.is_empty() {
             pieces.push(Piece::Text(rest.into()));
@@ -62,15 +72,36 @@ impl Template {
                 Piece::Text(literal) => text.push_str(literal),
                 Piece::Label(name) => text.push_str(labels.get(&**name).map_or("", |value: &Arc<str>| value)),
                 Piece::Value(format) => text.push_str(&format.say(value)),
+                Piece::Either(name, then, otherwise) => {
+                    let there = labels.get(&**name).is_some_and(|value| !value.is_empty());
+                    text.push_str(&if there { then } else { otherwise }.fill(labels, value));
+                }
             }
         }
         text
     }
 }
 
+/// The text before the next place, what stands in it, and the rest.
+fn next_place(text: &str) -> Result<Option<(&str, &str, &str)>, TemplateError> {
+    let Some((before, after)) = text.split_once("{{") else { return Ok(None) };
+    let (inner, behind) = after.split_once("}}").ok_or_else(|| TemplateError(after.to_owned()))?;
+    Ok(Some((before, inner.trim(), behind)))
+}
+
+/// The text up to a mark, and what stands behind that.
+fn until<'a>(text: &'a str, mark: &str) -> Result<(&'a str, &'a str), TemplateError> {
+    text.split_once(mark).ok_or_else(|| TemplateError(format!(" if without {mark} ")))
+}
+
+fn label(text: &str) -> Option<Box<str>> {
+    let name = text.strip_prefix("$labels.")?;
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then(|| name.into())
+}
+
 fn piece(inner: &str) -> Option<Piece> {
-    if let Some(name) = inner.strip_prefix("$labels.") {
-        return name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then(|| Piece::Label(name.into()));
+    if inner.starts_with("$labels.") {
+        return label(inner).map(Piece::Label);
     }
     let format = match inner.strip_prefix("$value") {
         Some("") => Format::Plain,
@@ -182,17 +213,32 @@ mod tests {
 
     #[test]
     fn a_template_is_filled_in() {
-        let labels: Labels = [("service".into(), "ledger".into())].into_iter().collect();
+        let labels: Labels = [("service".into(), "ledger".into()), ("empty".into(), "".into())].into_iter().collect();
         for (template, expected) in [
             ("Service {{ $labels.service }} has {{ $value }} left.", "Service ledger has 2 left."),
             ("{{$value | printf \"%.1f\"}} of {{ $labels.missing }}x", "2.0 of x"),
             ("{{ printf \"%.0f\" $value }}", "2"),
             ("{{ $value | humanizePercentage }}", "200%"),
             ("no place", "no place"),
+            ("{{ if $labels.service }}Service {{ $labels.service }}{{ else }}nobody{{ end }}: {{ $value }}", "Service ledger: 2"),
+            ("{{ if $labels.missing }}it{{ else }}no {{ $labels.service }}{{ end }}.", "no ledger."),
+            ("{{ if $labels.empty }}it{{ else }}nothing{{ end }}", "nothing"),
         ] {
             assert_eq!(Template::parse(template).unwrap().fill(&labels, 2.0), expected);
         }
-        for unknown in ["{{ $value | title }}", "{{ with query \"up\" }}", "{{ $labels.a.b }}", "{{ .Value }}", "{{ $value"] {
+        for unknown in [
+            "{{ if $value }}a{{ else }}b{{ end }}",
+            "{{ if $labels.a }}b{{ end }}",
+            "{{ if $labels.a }}b{{ else }}c",
+            "{{ if $labels.a }}{{ if $labels.b }}c{{ else }}d{{ end }}{{ else }}e{{ end }}",
+            "{{ else }}",
+            "{{ end }}",
+            "{{ $value | title }}",
+            "{{ with query \"up\" }}",
+            "{{ $labels.a.b }}",
+            "{{ .Value }}",
+            "{{ $value",
+        ] {
             assert!(Template::parse(unknown).is_err(), "{unknown}");
         }
     }
