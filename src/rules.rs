@@ -141,6 +141,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
         "whose",
         "{{ if $labels.service }}Service {{ $labels.namespace }}/{{ $labels.service }}{{ else }}Load balancer {{ $labels.load_balancer }}{{ end }}",
     ),
+    ("quota", "quota {{ $labels.quota }}{{ if $labels.vpc_id }} of VPC {{ $labels.vpc_id }}{{ else }}{{ end }}"),
     ("unless_muted", "unless on ([[exporter]], namespace, service) eks_nlb_service_muted{code=~\"all|[[code]]\"}"),
 ];
 

@@ -86,7 +86,7 @@ fn thresholds_change_conditions_waits_and_words() {
         "{}",
         warning.expr
     );
-    assert!(warning.annotations["description"].contains("no more than 5 more"));
+    assert!(warning.annotations["description"].contains("not more than 5 load balancers"));
     assert_eq!(found(&rules, "NLBQuotaRunningOut", Severity::Critical).hold.as_secs(), 60);
     let rules = set("NLBServiceBlocked: {warning: {keep_firing_for: 30}}").unwrap();
     assert_eq!(found(&rules, "NLBServiceBlocked", Severity::Warning).keep_firing.as_secs(), 30);
