@@ -79,7 +79,7 @@ $(TOOLS)/bin/cargo-cyclonedx:
 release-check: ## Say whether Cargo.toml, the chart, the Dockerfile and the changelog are all of VERSION.
 	deploy/release-check.sh "$(VERSION)"
 
-bench: ## Measure what DESIGN promises, at the size of a large cluster; prints a table. Takes some minutes.
+bench: ## Measure the table of the README, at the size of a large cluster. Takes some minutes.
 	# Builds the program too, with the same features: one build instead of two.
 	$(CARGO) bench --locked --no-run --bench picture
 	benches/run.sh
