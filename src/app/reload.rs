@@ -111,7 +111,7 @@ async fn notifier(config: &Config, page: Option<&str>, own: &Arc<OwnMetrics>) ->
     let page = config.alerting.external_url.clone().unwrap_or_else(|| page.to_owned());
     let settings = NotifySettings {
         alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
+        rules: Rules::new(&config.thresholds(), &config.alerting.links())?,
         blind_limit: config.policy.max_staleness(),
         generator_url: page.into(),
     };
