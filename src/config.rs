@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::excerpt::excerpt;
 use crate::inventory::quota::quota;
+use crate::rules::thresholds::{Overrides, blind_at_half};
 use crate::rules::{Links, Rules};
 use crate::sources::aws::{Budgets, Intervals};
 use alerting::Alerting;
@@ -149,6 +150,11 @@ impl Config {
         };
         config.validate(path)?;
         Ok(config)
+    }
+
+    /// The thresholds of the rules: what is set, and what follows from other keys.
+    pub fn thresholds(&self) -> Overrides {
+        blind_at_half(self.alerting.thresholds.clone(), self.policy.max_staleness_seconds)
     }
 
     fn validate(&self, path: &Path) -> Result<(), ConfigError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::clock;
@@ -95,15 +95,12 @@ impl Configuration {
         }))
     }
 
-    /// Reads it again at each SIGHUP, heard from the call on: one that comes right after the start must not end the process.
-    pub(super) fn reload_on_hangup(self: Arc<Self>) -> impl Future<Output = ()> {
-        let hangup = signal(SignalKind::hangup());
-        async move {
-            let Ok(mut hangup) = hangup else { return std::future::pending().await };
-            while hangup.recv().await.is_some() {
-                // Said in the log, and in a metric.
-                let _ = self.reload().await;
-            }
+    /// Reads it again at each SIGHUP.
+    pub(super) async fn reload_on_hangup(self: Arc<Self>, hangup: std::io::Result<Signal>) {
+        let Ok(mut hangup) = hangup else { return std::future::pending().await };
+        while hangup.recv().await.is_some() {
+            // Said in the log, and in a metric.
+            let _ = self.reload().await;
         }
     }
 }
@@ -114,7 +111,7 @@ async fn notifier(config: &Config, page: Option<&str>, own: &Arc<OwnMetrics>) ->
     let page = config.alerting.external_url.clone().unwrap_or_else(|| page.to_owned());
     let settings = NotifySettings {
         alerting: config.alerting.clone(),
-        rules: Rules::new(&config.alerting.thresholds, &config.alerting.links())?,
+        rules: Rules::new(&config.thresholds(), &config.alerting.links())?,
         blind_limit: config.policy.max_staleness(),
         generator_url: page.into(),
     };

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::cli::{RulesArgs, RulesFormat};
+use crate::config;
 use crate::rules::render::{RuleFormat, render};
-use crate::rules::thresholds::{Overrides, ThresholdError};
+use crate::rules::thresholds::{Overrides, ThresholdError, blind_at_half};
 use crate::rules::{Links, Rules};
 
 /// Why no rules can be printed. Each message names the file, the place and the value.
@@ -23,11 +24,24 @@ pub(super) enum RulesError {
     Threshold { path: PathBuf, source: ThresholdError },
 }
 
-/// A configuration of which only the thresholds are read.
+/// A configuration of which only that is read by which the rules judge.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Configuration {
+    policy: Policy,
     alerting: Alerting,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Policy {
+    max_staleness_seconds: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { max_staleness_seconds: config::policy::Policy::default().max_staleness_seconds }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,7 +54,10 @@ struct Alerting {
 pub(super) fn text(args: &RulesArgs) -> Result<String, RulesError> {
     let (overrides, path) = match (&args.thresholds, &args.config_file) {
         (Some(path), _) => (read::<Overrides>(path)?, path.as_path()),
-        (None, Some(path)) => (read::<Configuration>(path)?.alerting.thresholds, path.as_path()),
+        (None, Some(path)) => {
+            let Configuration { policy, alerting } = read(path)?;
+            (blind_at_half(alerting.thresholds, policy.max_staleness_seconds), path.as_path())
+        }
         (None, None) => (Overrides::new(), Path::new("")),
     };
     let default = Links::default();

@@ -116,6 +116,8 @@ pub(super) async fn serve(
     listening: impl FnOnce(&[SocketAddr]),
     end: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    // Heard from here on, before anything that may take a while: one that comes early must not end the process.
+    let hangup = signal(SignalKind::hangup());
     tracing::info!(version = version::VERSION, revision = version::REVISION, rustc = version::RUSTC, "Starting eks-nlb-exporter");
     raise_open_files();
     let bound = bind(&settings.web).await?;
@@ -159,7 +161,7 @@ pub(super) async fn serve(
     tasks.spawn(notify::run(first, judged.subscribe(), successors));
     let (exposed, waiting) = (Arc::clone(&exposition), Arc::clone(&readiness));
     tasks.spawn(evaluator::run(store.clone(), moment, configuration.policies(), exposed, waiting, judged));
-    tasks.spawn(Arc::clone(&configuration).reload_on_hangup());
+    tasks.spawn(Arc::clone(&configuration).reload_on_hangup(hangup));
     if let Some(web_config) = web_config {
         tasks.spawn(reload_web_config_on_hangup(web_config, own));
     }

@@ -21,6 +21,8 @@ const BATCH: usize = 256;
 const LIMIT: usize = 10_000;
 /// How often a DNS name is looked up.
 const LOOKUP: Duration = Duration::from_secs(30);
+/// How long the daemon's start, or a reload, waits for a name. A resolver that is out of reach takes a minute to say so.
+const FIRST_LOOKUP: Duration = Duration::from_secs(3);
 /// The first wait after a failure; it doubles.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
@@ -65,7 +67,7 @@ struct Origin {
 }
 
 impl Receivers {
-    /// Sets up every receiver. Nothing is sent yet; names are looked up once before this returns.
+    /// Sets up every receiver. Nothing is sent yet; names are looked up before this returns, unless that takes long.
     pub(super) async fn start(
         settings: &[Alertmanager],
         generator_url: &Arc<str>,
@@ -92,8 +94,11 @@ impl Receivers {
                     instances: Arc::clone(&instances),
                     failed: false,
                 };
-                lookup.once().await;
-                lookups.spawn(lookup.run());
+                let is_done = is_done_soon(lookup.once()).await;
+                if !is_done {
+                    tracing::warn!(receiver = %lookup.receiver, "looking up the name takes long; nobody waits for it");
+                }
+                lookups.spawn(lookup.run(is_done));
             }
         }
         Ok(Self { instances, observer: Arc::clone(observer), _lookups: lookups })
@@ -155,25 +160,28 @@ impl Instance {
 /// Says what waits, for ever. What fails for a moment is tried again, with anything newer in its place.
 async fn deliver(receiver: Arc<str>, connection: Connection, queue: Arc<Queue>, origin: Origin) {
     let mut wait = SHORTEST_WAIT;
+    // Each is told once in a series of failures.
+    let (mut told_failing, mut told_refused) = (false, false);
     loop {
         let notices = queue.next(BATCH).await;
         let count = notices.len();
         match connection.post(wire::body(&notices, &origin.generator_url)).await {
             Ok(()) => {
                 origin.observer.sent(&receiver, count);
-                if wait > SHORTEST_WAIT {
+                if told_failing || told_refused {
                     tracing::info!(%receiver, "alerts are delivered again");
                 }
+                (told_failing, told_refused) = (false, false);
                 wait = SHORTEST_WAIT;
             }
             Err(error) => {
                 origin.observer.failed(&receiver, count);
-                if wait == SHORTEST_WAIT {
-                    tracing::warn!(%receiver, %error, alerts = count, "alerts were not delivered");
-                }
                 if error.is_passing() {
+                    if !std::mem::replace(&mut told_failing, true) {
+                        tracing::warn!(%receiver, %error, alerts = count, "alerts were not delivered");
+                    }
                     origin.observer.dropped(&receiver, queue.put_back(notices));
-                } else {
+                } else if !std::mem::replace(&mut told_refused, true) {
                     tracing::warn!(%receiver, %error, alerts = count, "some alerts were refused and are not sent again as they are");
                 }
                 tokio::time::sleep(wait).await;
@@ -195,7 +203,10 @@ struct Lookup {
 }
 
 impl Lookup {
-    async fn run(mut self) {
+    async fn run(mut self, is_done: bool) {
+        if !is_done {
+            self.once().await;
+        }
         loop {
             tokio::time::sleep(LOOKUP).await;
             self.once().await;
@@ -233,6 +244,11 @@ impl Lookup {
     }
 }
 
+/// Waits for the first lookup of a name, but not for long.
+async fn is_done_soon(lookup: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(FIRST_LOOKUP, lookup).await.is_ok()
+}
+
 fn base(dns: &Dns, address: IpAddr) -> String {
     let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
     format!("{}://{host}:{}{}", dns.scheme, dns.port, dns.path_prefix)
@@ -259,6 +275,14 @@ mod tests {
         }
         fn dropped(&self, _: &str, _: usize) {}
         fn alerts(&self, _: Count) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_takes_long_holds_nothing_up() {
+        let start = tokio::time::Instant::now();
+        assert!(is_done_soon(async {}).await);
+        assert!(!is_done_soon(std::future::pending()).await);
+        assert_eq!(start.elapsed(), FIRST_LOOKUP);
     }
 
     #[tokio::test]

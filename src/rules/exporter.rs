@@ -43,15 +43,22 @@ or max by (cluster) (min by (cluster) (time() - eks_nlb_picture_timestamp_second
             severity: Critical,
             hold_seconds: 900,
             thresholds: &[],
+            // Until it is known what belongs to the cluster (its name, tags, bindings, nodes) only the sources are judged.
             expr: r#"count by (cluster) (
-  max by (cluster, source) (eks_nlb_source_last_attempt_timestamp_seconds{source=~"aws_load_balancers|aws_target_groups|aws_target_health|kube_services|kube_endpoint_slices"})
-  unless on (cluster, source) max by (cluster, source) (eks_nlb_source_last_success_timestamp_seconds)
-  unless on (cluster, source)
-    label_replace(max by (cluster) (eks_nlb_target_group_sampled_timestamp_seconds), "source", "aws_target_health", "", "")
+  (
+    max by (cluster, source) (eks_nlb_source_last_attempt_timestamp_seconds{source=~"aws_load_balancers|aws_target_groups|aws_target_health|kube_services|kube_endpoint_slices"})
+    unless on (cluster, source) max by (cluster, source) (eks_nlb_source_last_success_timestamp_seconds)
+    unless on (cluster, source)
+      label_replace(max by (cluster) (eks_nlb_target_group_sampled_timestamp_seconds), "source", "aws_target_health", "", "")
+  )
+  or (
+    max by (cluster) (eks_nlb_check_success{check="freshness"})
+    unless on (cluster) max by (cluster) (eks_nlb_check_success{check!="freshness"})
+  )
 )"#,
             identity: CLUSTER,
             summary: "The exporter has never seen what the load balancers' alerts are judged by.",
-            description: "{{ $value | humanize }} sources that every alert depends on have been tried and never answered since the exporter started: no other alert of this cluster can fire.",
+            description: "Of what every alert depends on {{ $value | humanize }} parts were never known since the exporter started, and /-/ready of the exporter names what is pending: no other alert of this cluster can fire.",
             dashboard: EXPORTER,
             code: None,
         },

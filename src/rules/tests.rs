@@ -38,6 +38,18 @@ fn a_name_and_a_severity_are_one_alert_and_every_text_is_whole() {
 }
 
 #[test]
+fn blindness_is_told_at_half_of_the_time_after_which_values_vanish_unless_something_is_set() {
+    let age = |overrides: &Overrides, seconds| {
+        let set = super::thresholds::blind_at_half(overrides.clone(), seconds);
+        found(&Rules::new(&set, &Links::default()).unwrap(), "NLBMonitoringBlind", Severity::Critical).expr.clone()
+    };
+    assert_eq!(age(&Overrides::new(), 1800), found(&default(), "NLBMonitoringBlind", Severity::Critical).expr);
+    assert!(age(&Overrides::new(), 7200).contains("> 3600") && !age(&Overrides::new(), 7200).contains("900"));
+    let set: Overrides = serde_saphyr::from_str("NLBMonitoringBlind: {critical: {age: 600}}").unwrap();
+    assert!(age(&set, 7200).contains("> 600"));
+}
+
+#[test]
 fn descriptions_name_only_labels_that_the_alert_has() {
     for rule in default().alerts() {
         for text in rule.annotations.values() {

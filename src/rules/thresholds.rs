@@ -30,6 +30,15 @@ impl fmt::Display for Setting {
     }
 }
 
+/// What is set, and beside it that NLBMonitoringBlind speaks at half of the time after which what is known vanishes: with a fixed
+/// time it would come after alerts that ended for want of a view, or long after it could.
+pub fn blind_at_half(mut set: Overrides, max_staleness_seconds: u64) -> Overrides {
+    let of_alert = set.entry("NLBMonitoringBlind".to_owned()).or_default();
+    let of_severity = of_alert.entry("critical".to_owned()).or_default();
+    of_severity.entry("age".to_owned()).or_insert(Setting::Number(max_staleness_seconds as f64 / 2.0));
+    set
+}
+
 /// Why thresholds cannot be used: the place, the value, and what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ThresholdError {

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::support::{eventually, free_port};
+use crate::support::{Daemon, eventually, free_port};
 
 /// No step takes this long unless it is stuck.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -348,4 +348,26 @@ async fn what_cannot_be_set_up_is_said_at_the_start() {
     let observer: Arc<dyn NotificationObserver> = OwnMetrics::new();
     let error = Notifier::new(&settings(vec![entry]), observer).await.unwrap_err().to_string();
     assert!(error.starts_with("alerting.alertmanagers: tls_config.ca_file /nowhere/ca.pem cannot be used: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_for_ever_is_told_once() {
+    let receiver = Receiver::start(&[Answer::Status(StatusCode::UNAUTHORIZED); 1_000]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    let text = format!(
+        "alerting:\n  external_labels: {{cluster: demo}}\n  resend_delay_seconds: 1\n  alertmanagers:\n  - url: http://{}\n  \
+         thresholds:\n    NLBTargetsFailing: {{warning: {{for: 1s}}}}\n",
+        receiver.address
+    );
+    std::fs::write(&path, text).unwrap();
+    let daemon = Daemon::start(["demo", "--config.file", &path.display().to_string()]).await;
+    eventually("it is refused again and again", DEADLINE * 2, async || {
+        let left = receiver.heard.lock().unwrap().answers.len();
+        if left <= 996 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    let log = daemon.program.output();
+    let said = |words: &str| log.matches(words).count();
+    assert_eq!((said("some alerts were refused"), said("alerts were not delivered")), (1, 0), "{log}");
 }

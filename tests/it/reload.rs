@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::support::{Daemon, Scrape, eventually, post};
+use crate::support::{Daemon, Program, Scrape, eventually, exporter, post};
 
 /// No step takes this long unless it is stuck.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -197,4 +197,19 @@ async fn without_a_file_a_hangup_is_answered_in_the_log_and_ends_nothing() {
     })
     .await;
     assert_eq!(daemon.scrape().await.value("config_last_reload_successful"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_hangup_before_it_listens_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    // What takes a moment before the daemon listens.
+    fs::write(&path, "alerting:\n  external_labels: {cluster: a}\n  alertmanagers:\n  - dns: {name: nobody.invalid}\n").unwrap();
+    let mut command = exporter();
+    command.args(["--web.listen-address", "127.0.0.1:0", "--config.file", &path.display().to_string()]);
+    let mut program = Program::start(command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder.path()));
+    eventually("it starts", DEADLINE, async || if program.output().contains("Starting") { Ok(()) } else { Err("not yet") }).await;
+    assert!(Command::new("kill").args(["-s", "HUP", &program.id().to_string()]).status().unwrap().success());
+    eventually("it reads again", DEADLINE, async || if program.output().contains(TAKEN) { Ok(()) } else { Err("not yet") }).await;
+    assert_eq!(program.exit_code(), None);
 }

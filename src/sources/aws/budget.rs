@@ -69,6 +69,11 @@ impl Budget {
         self.rate
     }
 
+    /// Whether throttling has left less than half of the configured rate: more than one answer that asked to slow down.
+    pub(crate) fn is_slowed(&mut self, now: Duration) -> bool {
+        self.rate(now) < self.configured / 2.0
+    }
+
     fn refill(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.seen);
         if elapsed.is_zero() {
@@ -108,6 +113,16 @@ mod tests {
         assert_eq!(taken(&mut budget, seconds(100)), 10, "no more than the burst is saved up");
         let wait = budget.take(seconds(100)).unwrap_err();
         assert!((wait.as_secs_f64() - 0.2).abs() < 0.001, "{wait:?}");
+    }
+
+    #[test]
+    fn one_answer_that_asks_to_slow_down_is_no_slow_down_yet() {
+        let mut budget = Budget::new(8.0, 8.0);
+        budget.throttled(seconds(10));
+        assert!(!budget.is_slowed(seconds(10)));
+        budget.throttled(seconds(12));
+        assert!(budget.is_slowed(seconds(12)));
+        assert!(!budget.is_slowed(seconds(200)), "it has recovered");
     }
 
     #[test]

@@ -77,6 +77,12 @@ impl Dispatcher {
         self.inner.lock().budget.throttled(now);
     }
 
+    /// Whether throttling has left less than half of the configured rate.
+    pub(crate) fn is_slowed(&self) -> bool {
+        let now = self.inner.elapsed();
+        self.inner.lock().budget.is_slowed(now)
+    }
+
     /// Attempts a second, as throttling left them.
     pub(crate) fn rate(&self) -> f64 {
         let now = self.inner.elapsed();

@@ -28,6 +28,8 @@ pub(crate) struct Kind<K, V> {
     /// Failures in a row by resource, and the newest.
     failing: BTreeMap<K, u32>,
     failure: Option<Arc<Failure>>,
+    /// Why it has nothing to ask about, where that is not known.
+    cannot: Option<Arc<Failure>>,
     /// That nobody may ask, and since when that is known; what is new meanwhile will not be told anything else.
     refusal: Option<(Arc<Failure>, Timestamp)>,
     /// AWS says they do not exist; the list will follow.
@@ -52,6 +54,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             known: BTreeSet::new(),
             failing: BTreeMap::new(),
             failure: None,
+            cannot: None,
             refusal: None,
             gone: BTreeSet::new(),
             last_attempt: None,
@@ -225,10 +228,14 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
         store.update(|parts| self.publish(parts));
     }
 
-    /// Says why it asks about nothing.
-    pub(crate) fn cannot_ask(&mut self, failure: &Arc<Failure>, store: &Store) {
-        self.failure = Some(Arc::clone(failure));
-        self.publish_to(store);
+    /// Says why nobody knows what to ask about, or with `None` that it is known. Resources that are known all the same are
+    /// asked about, and how that goes is what counts then.
+    pub(crate) fn cannot_ask(&mut self, why: Option<&Arc<Failure>>, store: &Store) {
+        // Whoever writes into the store wakes the one who asks this.
+        if self.cannot.as_ref() != why {
+            self.cannot = why.map(Arc::clone);
+            self.publish_to(store);
+        }
     }
 
     /// The try that just ended well was the last that was wanting.
@@ -261,7 +268,7 @@ impl<K: Ord + Clone, V: Clone> Kind<K, V> {
             interval_seconds: self.interval.as_secs(),
             last_attempt: self.last_attempt,
             last_success: self.last_success,
-            failure: self.failure.as_ref().map(Arc::clone),
+            failure: self.failure.as_ref().or(self.cannot.as_ref().filter(|_| self.arns.is_empty())).map(Arc::clone),
             missing: self.missing() as u64,
             absent: false,
         };
@@ -376,6 +383,29 @@ mod tests {
         let status = status(&store);
         assert_eq!((status.missing, status.failure), (0, None));
         assert!(!store.read().tags.contains_key(&Arn::from("b")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_nobody_knows_what_to_ask_about_is_said_once_and_only_where_nothing_is_asked() {
+        let (mut kind, store) = start(&[]);
+        let now = Instant::now();
+        let why = Arc::new(failure(FailureCategory::NotFound));
+        kind.cannot_ask(Some(&why), &store);
+        let mut news = store.subscribe();
+        kind.cannot_ask(Some(&why), &store);
+        assert!(!news.has_changed().unwrap(), "the same again is no news, and wakes nobody");
+        kind.set_resources(arns(&[]), Urgency::First, &store, now);
+        assert_eq!(status(&store).failure, Some(Arc::clone(&why)), "a list that comes again changes nothing");
+        news.mark_unchanged();
+        // One that a binding names: it is asked about, with or without the cluster's name.
+        kind.set_resources(arns(&["a"]), Urgency::First, &store, now);
+        kind.succeeded(&"a".into(), Tags::new(), now, &store, at(1));
+        kind.cannot_ask(Some(&why), &store);
+        assert_eq!((status(&store).failure, status(&store).last_success), (None, Some(at(1))));
+        kind.set_resources(arns(&[]), Urgency::First, &store, now);
+        assert!(status(&store).failure.is_some());
+        kind.cannot_ask(None, &store);
+        assert!(status(&store).failure.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,9 +19,7 @@ impl Resources {
     /// Looks at everything again if anything it cares about is another one than before.
     pub(super) fn look(&mut self, now: Instant) {
         let parts = self.store.read();
-        if parts.scope.cluster_name.is_none() {
-            self.report_no_cluster_name(now);
-        }
+        self.report_cluster_name(parts.scope.cluster_name.is_some(), now);
         let membership_differs = !self.seen_same_members(&parts);
         let kubernetes_differs = !(same(&self.seen.endpoint_slices.value, &parts.endpoint_slices.value)
             && same(&self.seen.nodes.value, &parts.nodes.value)
@@ -206,19 +204,20 @@ impl Resources {
         }
     }
 
-    fn report_no_cluster_name(&mut self, now: Instant) {
+    fn report_cluster_name(&mut self, is_known: bool, now: Instant) {
         // The controller's Deployment needs a moment to be found.
-        if now < self.started + self.intervals.retry {
+        if !is_known && now < self.started + self.intervals.retry {
             return;
         }
-        let failure = Arc::new(no_cluster_name());
-        self.listeners.cannot_ask(&failure, &self.store);
-        self.load_balancer_attributes.cannot_ask(&failure, &self.store);
-        self.target_group_attributes.cannot_ask(&failure, &self.store);
-        self.certificates.cannot_ask(&failure, &self.store);
-        self.listener_attributes.cannot_ask(&failure, &self.store);
-        self.capacities.cannot_ask(&failure, &self.store);
-        self.health.cannot_ask(&failure, &self.store);
+        let why = (!is_known).then(|| Arc::new(no_cluster_name()));
+        let (why, store) = (why.as_ref(), &self.store);
+        self.listeners.cannot_ask(why, store);
+        self.load_balancer_attributes.cannot_ask(why, store);
+        self.target_group_attributes.cannot_ask(why, store);
+        self.certificates.cannot_ask(why, store);
+        self.listener_attributes.cannot_ask(why, store);
+        self.capacities.cannot_ask(why, store);
+        self.health.cannot_ask(why, store);
     }
 }
 

@@ -90,10 +90,11 @@ impl Place {
 
 impl Resources {
     /// Settings wait until it is known which groups there are and the first round of their health is over: what serves comes
-    /// before how it is set up. Only those wait for nothing by which a group that does not serve is judged.
+    /// before how it is set up. Only those wait for nothing by which a group that does not serve is judged. Where AWS
+    /// throttles, that round may take a sixteenth of its pace: health has its half then, and not all.
     fn held_back(&self) -> bool {
         let groups_known = self.seen.target_groups.attempted_at.is_some() && self.tags.plan.first_round_over();
-        !groups_known || !self.health.plan.first_round_over()
+        !groups_known || (!self.health.plan.first_round_over() && !self.elb.dispatcher().is_slowed())
     }
 
     /// The most urgent of everything but health: how urgent, since when, and which kind.

@@ -196,6 +196,48 @@ async fn a_throttled_account_is_given_room() {
     assert!(count(&log, "DescribeLoadBalancers") >= 8, "the lists go on");
 }
 
+const SETTINGS: [&str; 3] = ["DescribeListeners", "DescribeLoadBalancerAttributes", "DescribeTargetGroupAttributes"];
+
+/// When each call of these actions was made, counted from the first call of all.
+fn times(log: &Log, actions: &[&str]) -> Vec<Duration> {
+    let log = log.lock().unwrap();
+    let start = log[0].0;
+    log.iter().filter(|(_, call)| actions.contains(&call.action.as_str())).map(|(at, _)| *at - start).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_wait_for_the_first_round_of_health_but_not_while_throttling_draws_it_out() {
+    const GROUPS: usize = 100;
+    for throttles in [false, true] {
+        let store = store();
+        let calls = AtomicUsize::new(0);
+        let log = run(
+            move |call: &Call| {
+                // Three of ten.
+                let is_unlucky = || calls.fetch_add(1, Ordering::Relaxed) * 3 % 10 < 3;
+                let throttled = throttles && call.action == "DescribeTargetHealth" && is_unlucky();
+                if throttled { error(400, "Throttling") } else { healthy(GROUPS)(call) }
+            },
+            &store,
+        )
+        .await;
+        let asked = |parts: &crate::inventory::parts::Parts| {
+            parts.target_health.values().filter(|part| part.attempted_at.is_some()).count() == GROUPS
+        };
+        within(Duration::from_secs(3_600), &store, "the first round", asked).await;
+        let (health, settings) = (times(&log, &["DescribeTargetHealth"]), times(&log, &SETTINGS));
+        if throttles {
+            let longest = settings.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+            assert!(settings[0] < Duration::from_secs(60), "nobody asked for settings for {:?}", settings[0]);
+            assert!(longest < Duration::from_secs(30), "nobody asked for settings for {longest:?}");
+            // The others are lists, and what of settings was asked is no more than of health.
+            assert!(settings.len() <= health.len(), "{} settings and {} health", settings.len(), health.len());
+        } else {
+            assert!(settings.is_empty(), "{} settings before all health was asked", settings.len());
+        }
+    }
+}
+
 /// The longest time in which one resource was not asked about, of those that `name` finds in a call of this action.
 fn longest_gap(log: &Log, action: &str, name: impl Fn(&Call) -> Vec<String>, from: Instant, to: Instant) -> Duration {
     let mut times: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
