@@ -6,10 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::KubeSettings;
+use super::bounded::BoundedAnswers;
 use super::failure;
 use crate::inventory::part::FailureCategory;
 
@@ -78,7 +80,8 @@ pub async fn client(settings: &KubeSettings) -> Result<Client, KubeError> {
     };
     // Its retries go on for minutes without telling anybody; a watch here has a back-off of its own.
     config.default_retry = false;
-    Client::try_from(config).map_err(|source| KubeError::Client { source: Box::new(source) })
+    let builder = ClientBuilder::try_from(config).map_err(|source| KubeError::Client { source: Box::new(source) })?;
+    Ok(builder.with_layer(&BoundedAnswers).build())
 }
 
 async fn found(settings: &KubeSettings) -> Result<Config, KubeError> {
@@ -175,9 +178,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_context_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-    #[tokio::test]
     async fn a_client_that_cannot_be_made_gives_no_keys_and_no_passwords_away() {
         const SECRET: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
         let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -213,6 +213,9 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_unknown_context_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\n").unwrap();
         let settings =
             KubeSettings { kubeconfig: Some(file.path().to_owned()), context: Some("prod".into()), ..KubeSettings::default() };
