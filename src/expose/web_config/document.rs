@@ -146,8 +146,8 @@ impl Section {
 
     /// A text with its line, or a whole number as it is written.
     pub(super) fn written(&mut self, key: &str) -> Result<Option<(u64, String)>, Complaint> {
-        match self.entries.iter_mut().find(|(name, _)| name == key) {
-            Some((_, Node { value, .. })) if matches!(value, Value::Whole(_)) => {
+        match self.entries.iter().find(|(name, _)| name == key) {
+            Some((_, Node { value: Value::Whole(_), .. })) => {
                 let Some((line, number)) = self.whole(key)? else { return Ok(None) };
                 Ok(Some((line, number.to_string())))
             }
