@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,6 +13,7 @@ use crate::cli::SnapshotArgs;
 use crate::clock;
 use crate::report::snapshot::{Recorded, pack, unpack};
 use crate::report::verdict::{BLIND, Verdict};
+use crate::sources::state::file;
 use crate::telemetry;
 
 /// The file was not written.
@@ -52,21 +52,7 @@ fn write(path: &Path, packed: &[u8]) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return std::io::stdout().write_all(packed).context("cannot write to standard output");
     }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&partial)
-        .and_then(|mut file| file.write_all(packed))
-        .and_then(|()| fs::rename(&partial, path));
-    if written.is_err() {
-        // What could not be written is not kept; there may be nothing to remove.
-        let _ = fs::remove_file(&partial);
-    }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    file::write(path, packed).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads a picture from a file.

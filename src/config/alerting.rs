@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::check_url;
@@ -190,7 +191,14 @@ impl Alerting {
 impl Alertmanager {
     fn validate(&self) -> Result<(), Refusal> {
         match (&self.url, &self.dns) {
-            (Some(url), None) => check_url(url).map_err(|expected| (".url".to_owned(), url.clone(), expected))?,
+            (Some(url), None) => {
+                let refuse = |expected| (".url".to_owned(), without_credentials(url), expected);
+                check_url(url).map_err(refuse)?;
+                if url.parse::<Uri>().is_ok_and(|url| url.authority().is_some_and(|authority| authority.as_str().contains('@'))) {
+                    // They would be sent to nobody, and the alerts be refused.
+                    return Err(refuse("a name and a password stand in basic_auth, with a password_file, and not in the URL"));
+                }
+            }
             (None, Some(dns)) => dns.validate()?,
             _ => return Err((String::new(), self.to_string(), "an Alertmanager has either a url or a dns section")),
         }
@@ -201,6 +209,14 @@ impl Alertmanager {
             return Err((".timeout_seconds".to_owned(), seconds.to_string(), "a request may take 1 to 300 seconds"));
         }
         let tls = &self.tls_config;
+        let files = [("ca_file", &tls.ca_file), ("cert_file", &tls.cert_file), ("key_file", &tls.key_file)];
+        for (key, file) in files {
+            // Complaints name the file, and this would be the key itself.
+            if file.as_ref().is_some_and(|file| file.to_string_lossy().contains("-----")) {
+                let expected = "the certificates and the key stand in files that are named here";
+                return Err((format!(".tls_config.{key}"), "no name of a file".to_owned(), expected));
+            }
+        }
         if tls.cert_file.is_some() != tls.key_file.is_some() {
             let expected = "cert_file and key_file belong together";
             return Err((".tls_config".to_owned(), format!("{:?} and {:?}", tls.cert_file, tls.key_file), expected));
@@ -213,11 +229,16 @@ impl Alertmanager {
 impl std::fmt::Display for Alertmanager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.url, &self.dns) {
-            (Some(url), _) => f.write_str(url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host)),
+            (Some(url), _) => f.write_str(&without_credentials(url)),
             (None, Some(dns)) => write!(f, "{}:{}", dns.name, dns.port),
             (None, None) => f.write_str("neither url nor dns"),
         }
     }
+}
+
+/// Of a URL with a name and a password in it, what comes after them.
+fn without_credentials(url: &str) -> String {
+    url.rsplit_once('@').map_or(url, |(_, host)| host).to_owned()
 }
 
 impl Dns {
@@ -267,6 +288,16 @@ mod tests {
         assert_eq!(
             refused("alertmanagers: [{url: 'am:9093'}]"),
             "alertmanagers[0].url is am:9093, but a URL is of the form http://HOST:PORT or https://HOST"
+        );
+        let told = refused("alertmanagers: [{url: 'http://nlb:hunter2@am:9093'}]");
+        assert!(told.starts_with("alertmanagers[0].url is am:9093, but a name and a password stand in basic_auth"), "{told}");
+        assert!(!refused("alertmanagers: [{url: 'ftp://nlb:hunter2@am'}]").contains("hunter2"));
+        let told = refused(
+            "alertmanagers: [{url: 'http://a', tls_config: {cert_file: /c, key_file: '-----BEGIN PRIVATE KEY-----MIIE'}}]",
+        );
+        assert!(
+            told.starts_with("alertmanagers[0].tls_config.key_file is no name of a file") && !told.contains("MIIE"),
+            "{told}"
         );
         assert!(refused("alertmanagers: [{}]").starts_with("alertmanagers[0] is neither url nor dns"));
         assert!(refused("alertmanagers: [{dns: {name: 'http://x'}}]").contains(".dns.name is http://x"));

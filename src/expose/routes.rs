@@ -2,6 +2,7 @@
 
 mod api;
 mod pages;
+mod views;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +30,7 @@ use crate::expose::readiness::{Readiness, State};
 use crate::expose::server::{WebError, WebSettings};
 use crate::inventory::parts::SourceStatus;
 pub use api::operations;
+use views::Views;
 
 /// How the sources are doing, asked for anew by every page.
 #[derive(Clone)]
@@ -96,8 +98,7 @@ struct Shared {
     telemetry_path: String,
     max_requests: usize,
     scrapes: Arc<Semaphore>,
-    /// Views of large pictures take time: no more at once than leave the scrapes a core.
-    views: Semaphore,
+    views: Views,
 }
 
 type App = FromState<Arc<Shared>>;
@@ -107,9 +108,6 @@ const TAKEN: [&str; 8] = ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/rea
 /// Under these everything is.
 const TAKEN_FOLDERS: [&str; 10] =
     ["/api", "/findings", "/services", "/subnets", "/security-groups", "/quotas", "/drift", "/orphans", "/muted", "/sources"];
-
-/// How many views are made at the same time; others wait.
-const VIEWS: usize = 2;
 
 /// Refuses a path that the router could not serve, or would serve as a pattern.
 pub(crate) fn check_telemetry_path(path: &str) -> Result<(), WebError> {
@@ -138,7 +136,7 @@ pub(crate) fn router(web: WebState, settings: &WebSettings) -> Router {
         telemetry_path: settings.telemetry_path.clone(),
         max_requests: settings.max_requests,
         scrapes: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
-        views: Semaphore::new(VIEWS),
+        views: Views::new(),
     });
     let mut router = Router::new().route(&settings.telemetry_path, get(metrics));
     router = router.merge(api::routes()).merge(pages::routes(&settings.telemetry_path));
@@ -188,7 +186,7 @@ fn answer(exposed: Exposed, permit: OwnedSemaphorePermit) -> Response {
     response
 }
 
-/// A body of known length that takes up a scrape's place until it was sent, or its reader is gone.
+/// A body of known length that takes up its place until it was sent, or its reader is gone.
 #[derive(Debug)]
 struct Chunks {
     /// The last one first; sent ones are empty.
@@ -229,7 +227,11 @@ async fn ready(FromState(app): App) -> Response {
     }
 }
 
-async fn reload(FromState(app): App) -> Response {
+async fn reload(FromState(app): App, headers: HeaderMap) -> Response {
+    // What a page asks of another server bears its origin, and a browser adds the password that its user has typed here once.
+    if headers.contains_key(ORIGIN) {
+        return sentence(StatusCode::FORBIDDEN, "This is not for pages in a browser; send it by a program, as curl does.");
+    }
     let Some(Reload(reload)) = &app.web.reload else {
         return sentence(StatusCode::NOT_FOUND, "There is no configuration file to load again.");
     };

@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::config::alerting::{Alertmanager, TIMEOUT_SECONDS, TlsConfig};
@@ -221,17 +221,26 @@ fn client_config(settings: &TlsConfig) -> Result<ClientConfig, SetupError> {
         return Ok(builder.with_no_client_auth());
     };
     let own = certificates("tls_config.cert_file", certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("tls_config.key_file", key, &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| no_pem("tls_config.key_file", key, &error))?;
     Ok(builder.with_client_auth_cert(own, key)?)
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
     let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let all = all.map_err(|error| unusable(key, path, &error))?;
+    let all = all.map_err(|error| no_pem(key, path, &error))?;
     if all.is_empty() {
         return Err(unusable(key, path, &"it holds no certificate"));
     }
     Ok(all)
+}
+
+/// Not the parser's own words: they may hold a line of the file, which may be all of a key.
+fn no_pem(key: &'static str, path: &Path, error: &pem::Error) -> SetupError {
+    match error {
+        pem::Error::Io(error) => unusable(key, path, error),
+        pem::Error::NoItemsFound if key.ends_with("key_file") => unusable(key, path, &"it holds no private key in PEM form"),
+        _ => unusable(key, path, &"it is not in PEM form, or damaged"),
+    }
 }
 
 fn unusable(key: &'static str, path: &Path, why: &dyn ToString) -> SetupError {
@@ -251,6 +260,35 @@ mod tests {
         );
         let tls = TlsConfig { ca_file: Some("/nowhere".into()), ..TlsConfig::default() };
         assert!(client_config(&tls).unwrap_err().to_string().starts_with("tls_config.ca_file /nowhere cannot be used: "));
+    }
+
+    #[test]
+    fn nothing_of_a_damaged_key_is_told() {
+        const SECRET: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        std::fs::write(&cert, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        // As the parser itself would spell bytes.
+        let bytes = format!("{:?}", SECRET.as_bytes());
+        let bytes = bytes.trim_matches(['[', ']']);
+        for text in [
+            // Its line breaks were lost on the way.
+            format!("-----BEGIN PRIVATE KEY-----{SECRET}-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN PRIVATE KEY-----{SECRET}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{SECRET}!\n-----END PRIVATE KEY-----\n"),
+            SECRET.to_owned(),
+            String::new(),
+        ] {
+            std::fs::write(&key, &text).unwrap();
+            let tls = TlsConfig { cert_file: Some(cert.clone()), key_file: Some(key.clone()), ..TlsConfig::default() };
+            let told = client_config(&tls).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("tls_config.key_file {} cannot be used: ", key.display())), "{told}");
+            assert!(!told.contains(SECRET) && !told.contains(bytes) && told.len() < 200, "{told}");
+            let tls = TlsConfig { ca_file: Some(key.clone()), ..TlsConfig::default() };
+            let told = client_config(&tls).unwrap_err().to_string();
+            assert!(!told.contains(SECRET) && !told.contains(bytes) && told.len() < 200, "{told}");
+        }
     }
 
     #[test]

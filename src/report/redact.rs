@@ -69,15 +69,25 @@ enum Kind {
     Id,
 }
 
-/// The runs of letters and digits of a text, with where they begin.
+/// The length of an id like `6f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0`.
+const UUID: usize = 36;
+
+/// The runs of letters and digits of a text, and ids with dashes at the end of a path, with where they begin.
 fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let start = at + text[at..].find(|letter: char| letter.is_ascii_alphanumeric())?;
-        let end = text[start..].find(|letter: char| !letter.is_ascii_alphanumeric()).map_or(text.len(), |length| start + length);
+        let run = text[start..].find(|letter: char| !letter.is_ascii_alphanumeric()).map_or(text.len(), |length| start + length);
+        let uuid = text[..start].ends_with('/') && text.get(start..start + UUID).is_some_and(is_uuid);
+        let end = if uuid { start + UUID } else { run };
         at = end;
         Some((start, &text[start..end]))
     })
+}
+
+fn is_uuid(text: &str) -> bool {
+    let fits = |(at, byte)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') };
+    text.len() == UUID && text.bytes().enumerate().all(fits)
 }
 
 fn kind(text: &str, start: usize, word: &str) -> Option<Kind> {
@@ -98,6 +108,8 @@ fn kind(text: &str, start: usize, word: &str) -> Option<Kind> {
         // The last part of an ARN of a load balancer, listener or target group, and of a DNS name.
         16 | 17 if separated && hex() => Some(Kind::Id),
         8 if hex() && of_resource() => Some(Kind::Id),
+        // The last part of a certificate's ARN.
+        UUID if is_uuid(word) => Some(Kind::Id),
         _ => None,
     }
 }
@@ -291,6 +303,18 @@ mod tests {
         assert!(text.contains(&format!("k8s-shop-web-0123456789-{id}.elb")), "{text}");
         assert_eq!(tree[new]["owner"], "000000000001");
         assert!(text.contains("arn:aws:sts::000000000001:assumed-role"), "{text}");
+    }
+
+    #[test]
+    fn a_certificate_loses_its_id_wherever_it_is_named_and_a_uid_of_kubernetes_stays() {
+        const ID: &str = "cd3121a0-2743-4f15-a44e-cf2a49ab8c9b";
+        let arn = format!("arn:aws:acm:us-east-1:123456789012:certificate/{ID}");
+        let mut tree = json!({"certificates": [arn], "annotation": format!("{arn},{arn}"), "uid": ID});
+        redact(&mut tree);
+        let new = tree["certificates"][0].as_str().unwrap();
+        assert!(!new.contains(ID) && new.starts_with("arn:aws:acm:us-east-1:000000000001:certificate/0"), "{new}");
+        assert_eq!(tree["annotation"], format!("{new},{new}"));
+        assert_eq!(tree["uid"], ID);
     }
 
     #[test]

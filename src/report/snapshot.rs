@@ -20,8 +20,13 @@ pub const SCHEMA: u32 = 1;
 /// What tells a picture from other JSON.
 const PROGRAM: &str = "eks-nlb-exporter";
 
-/// What unpacks to more than this is no picture: that of the largest cluster is a tenth of it.
+/// What unpacks to more than this is no picture: that of a cluster with a thousand load balancers is 13 MB.
 const LARGEST: u64 = 512 << 20;
+
+/// What unpacks to more than this is no picture either if its file is small: the larger of so many bytes, and so many times the
+/// file's size. Pictures are ten to twenty times their file's.
+const UNSUSPICIOUS: u64 = 16 << 20;
+const MOST_TIMES: u64 = 100;
 
 /// What the file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,8 +82,8 @@ pub enum SnapshotError {
     #[error("it is damaged or no gzip file ({0}); take a new one with `eks-nlb-exporter snapshot`")]
     Gzip(#[source] std::io::Error),
     /// It unpacks to too much.
-    #[error("it unpacks to more than {} MiB, which no picture does", LARGEST >> 20)]
-    TooLarge,
+    #[error("it unpacks to more than {} MiB, which no picture of its size does", .0 >> 20)]
+    TooLarge(u64),
     /// It is not JSON, or its parts are not those of its schema.
     #[error("it is damaged ({}); take a new one with `eks-nlb-exporter snapshot`", short(.0))]
     Json(#[source] serde_json::Error),
@@ -114,7 +119,7 @@ impl SnapshotError {
     /// The closed category.
     pub fn category(&self) -> &'static str {
         match self {
-            Self::Gzip(_) | Self::Json(_) | Self::TooLarge => "damaged",
+            Self::Gzip(_) | Self::Json(_) | Self::TooLarge(_) => "damaged",
             Self::Foreign => "foreign",
             Self::Schema { .. } => "schema",
             Self::Pack(_) | Self::Encode(_) => "write",
@@ -178,9 +183,10 @@ pub fn unpack(packed: &[u8]) -> Result<Recorded, SnapshotError> {
 
 /// Unpacks it once into nothing, so that a small file that unpacks to gigabytes costs time and no memory.
 fn measure(packed: &[u8]) -> Result<(), SnapshotError> {
-    let mut unpacker = MultiGzDecoder::new(packed).take(LARGEST + 1);
+    let most = (packed.len() as u64).saturating_mul(MOST_TIMES).clamp(UNSUSPICIOUS, LARGEST);
+    let mut unpacker = MultiGzDecoder::new(packed).take(most + 1);
     let length = std::io::copy(&mut unpacker, &mut std::io::sink()).map_err(SnapshotError::Gzip)?;
-    if length > LARGEST { Err(SnapshotError::TooLarge) } else { Ok(()) }
+    if length > most { Err(SnapshotError::TooLarge(most)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -237,6 +243,16 @@ mod tests {
         }
         let read = unpack(&packed(&whole.to_string())).unwrap();
         assert_eq!(serde_json::to_value(&read.parts).unwrap(), serde_json::to_value(parts()).unwrap());
+    }
+
+    #[test]
+    fn a_small_untrusted_file_that_unpacks_to_much_is_refused_before_it_is_kept() {
+        // A picture but for its size.
+        let whole = serde_json::json!({"header": Header::new(&parts(), at(9)), "parts": parts()}).to_string();
+        let padded = |bytes: usize| packed(&format!("{}{}}}", &whole[..whole.len() - 1], " ".repeat(bytes)));
+        assert!(unpack(&padded(15 << 20)).is_ok());
+        let error = unpack(&padded(17 << 20)).unwrap_err();
+        assert!(matches!(error, SnapshotError::TooLarge(_)) && error.to_string().contains("more than 16 MiB"), "{error}");
     }
 
     #[test]

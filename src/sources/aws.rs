@@ -11,6 +11,7 @@
 //! of them, on top: 2 for a listener's further certificates, 1 for its attributes, 4 × ⌈L/20⌉ for the tags of L listeners, and
 //! 1 for a load balancer's reserved capacity.
 
+mod bounded;
 mod budget;
 mod changes;
 mod client;

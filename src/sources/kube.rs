@@ -6,6 +6,7 @@
 mod backoff;
 mod batch;
 mod bindings;
+mod bounded;
 mod client;
 mod controllers;
 mod endpoint_slices;

@@ -5,7 +5,7 @@
 //! what a newer version of this program wrote is left alone.
 
 mod config_map;
-mod file;
+pub(crate) mod file;
 mod format;
 mod recall;
 

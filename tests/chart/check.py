@@ -100,6 +100,7 @@ CASES = {
     "roles only": {"rbac": {"clusterRole": False}, "controller": {"namespace": "aws"}, "state": {"allowCreate": False}},
     "pod monitor": {"podMonitor": {"enabled": True}, "service": {"enabled": False}},
     "open network policy": {"networkPolicy": {"enabled": True}},
+    "the node's own role": {"aws": {"instanceMetadata": True}, "networkPolicy": {"enabled": True, "podIdentity": False}},
     "TLS": {
         "web": {"tlsSecret": "nlb-tls"},
         "serviceMonitor": {"enabled": True, "tlsConfig": {"ca": CERTIFICATE_OF_PROMETHEUS["ca"]}},

@@ -292,6 +292,16 @@ fn the_network_policy_lets_pod_identity_through() {
     for needed in ["169.254.170.23/32", "fd00:ec2::23/128", "\"port\":53", "\"port\":443"] {
         assert!(egress.contains(needed), "{needed}");
     }
+    assert!(!egress.contains("169.254.169.254"), "the node's own role is not used, so nothing leads to it: {egress}");
+}
+
+#[test]
+fn the_network_policy_lets_the_node_s_own_role_through_where_it_is_used() {
+    let egress = only("the node's own role", "NetworkPolicy")["spec"]["egress"].to_string();
+    for needed in ["169.254.169.254/32", "fd00:ec2::254/128", "\"port\":80"] {
+        assert!(egress.contains(needed), "{needed}: {egress}");
+    }
+    assert!(!egress.contains("169.254.170.23"), "{egress}");
 }
 
 #[test]

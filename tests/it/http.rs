@@ -299,6 +299,29 @@ async fn head_tells_the_headers_of_get_without_a_body() {
 }
 
 #[tokio::test]
+async fn a_page_in_a_browser_reloads_nothing() {
+    let loaded = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&loaded);
+    let served = Served::with(move |_, state| {
+        state.reload = Some(Reload::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            async { Ok(()) }
+        }));
+    })
+    .await;
+    let own = format!("http://{}", served.address);
+    // Of another server, of a file or a sandbox, and of this one under whatever name.
+    for origin in ["https://evil.example", "null", &own, "http://rebound.example:10669"] {
+        let answer = served.ask(Method::POST, "/-/reload", &[("origin", origin)]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{origin}: {}", answer.text());
+    }
+    assert_eq!(loaded.load(Ordering::Relaxed), 0);
+    assert_eq!(served.ask(Method::POST, "/-/reload", &[]).await.status, StatusCode::OK);
+    assert_eq!(loaded.load(Ordering::Relaxed), 1);
+    served.end().await;
+}
+
+#[tokio::test]
 async fn reload_is_posted_and_tells_how_it_went() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);

@@ -80,6 +80,30 @@ fn every_target_and_file_that_a_workflow_names_exists() {
     }
 }
 
+/// Every text in a tree.
+fn texts(tree: &Value) -> Vec<&str> {
+    match tree {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `upload-artifact` and `cache` end with "Relative pathing '.' and '..' is not allowed", wherever in a path it stands.
+#[test]
+fn no_path_that_an_action_is_given_leads_upwards() {
+    for (path, workflow) in workflows() {
+        let of_steps = jobs(&workflow).flat_map(|(_, job)| steps(job)).map(|step| &step["with"]);
+        let of_jobs = jobs(&workflow).map(|(_, job)| &job["env"]);
+        let given: Vec<&str> = std::iter::once(&workflow["env"]).chain(of_jobs).chain(of_steps).flat_map(texts).collect();
+        assert!(given.iter().any(|text| text.contains("target")), "{}: {given:?}", path.display());
+        for line in given.iter().flat_map(|text| text.lines()) {
+            assert!(!line.split('/').any(|segment| segment == ".."), "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn no_job_may_do_more_than_it_needs() {
     for (path, workflow) in workflows() {

@@ -400,9 +400,18 @@ async fn what_it_writes_is_for_its_own_eyes() {
     let state = guarded.folder.path().join("state");
     eventually("its state is kept", Duration::from_secs(60), async || fs::metadata(&state).map(drop)).await;
     let snapshot = guarded.folder.path().join("picture");
+    // What somebody has put there before: a file for everybody, and links where it is written and beside it.
+    let other = guarded.folder.path().join("other");
+    fs::write(&other, "kept").unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
+    for name in ["picture", "picture.partial", "picture.tmp"] {
+        std::os::unix::fs::symlink(&other, guarded.folder.path().join(name)).unwrap();
+    }
     let mut command = guarded.command(&["snapshot", "--output", snapshot.to_str().unwrap()]);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert_eq!(fs::read_to_string(&other).unwrap(), "kept", "no link is followed");
     for file in [state, snapshot] {
+        assert!(!fs::symlink_metadata(&file).unwrap().is_symlink(), "{}", file.display());
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
     drop(daemon);

@@ -10,12 +10,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use axum::{Json, Router};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::views::{AGAIN, TOO_MUCH};
 use super::{App, Shared};
 use crate::checks::Judged;
 use crate::clock;
@@ -146,24 +147,31 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Makes a view of the latest picture, off the async threads: of a large one that takes milliseconds.
+/// Makes a view of the latest picture: the one that is the latest once it is this view's turn.
 async fn show<V, F>(app: &Shared, make: F) -> Response
 where
     V: Serialize,
     F: FnOnce(&Judged) -> Result<V, Refusal> + Send + 'static,
 {
-    let Some(judged) = app.web.exposition.latest() else {
-        return problem(StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet: the first one is being made");
+    let exposition = Arc::clone(&app.web.exposition);
+    let made = app.views.make(move || {
+        let Some(judged) = exposition.latest() else { return Ok(None) };
+        // Without room to grow: it may wait for its reader.
+        make(&judged).map(|view| Some(serde_json::to_vec(&view).map(Vec::into_boxed_slice)))
+    });
+    let defect = |error: &dyn Display| {
+        tracing::error!(%error, "a view could not be made");
+        problem(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be made: a defect of the exporter")
     };
-    let _turn = app.views.acquire().await;
-    let made = tokio::task::spawn_blocking(move || make(&judged).map(|view| Json(view).into_response()));
     match made.await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(Some(Ok(view)))) => match app.views.send(view.into()) {
+            Some(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+            None => ([(RETRY_AFTER, AGAIN)], problem(StatusCode::SERVICE_UNAVAILABLE, TOO_MUCH)).into_response(),
+        },
+        Ok(Ok(None)) => problem(StatusCode::SERVICE_UNAVAILABLE, "there is no picture yet: the first one is being made"),
         Ok(Err(refusal)) => refusal.into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a view could not be made");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be made: a defect of the exporter")
-        }
+        Ok(Ok(Some(Err(error)))) => defect(&error),
+        Err(error) => defect(&error),
     }
 }
 

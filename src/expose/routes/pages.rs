@@ -7,10 +7,11 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as FromQuery, State as FromState};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use super::{App, Shared};
+use super::views::{AGAIN, TOO_MUCH};
+use super::{App, Shared, WebState};
 use crate::clock;
 use crate::expose::page::{self, Asked, List, Request};
 use crate::expose::view::sources::SourcesView;
@@ -47,50 +48,58 @@ fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
 /// A page that was made, and how the answer is called.
 type Made = (StatusCode, String);
 
-/// Makes a page of the latest picture, off the async threads: of a large one that takes milliseconds. `depth` is how many folders
-/// deep the page is.
+/// Makes a page of the latest picture: the one that is the latest once it is this page's turn. `depth` is how many folders deep
+/// the page is.
 async fn show<F>(app: &Shared, depth: usize, given: Given, make: F) -> Response
 where
     F: FnOnce(&mut Request) -> Made + Send + 'static,
 {
-    let web = &app.web;
-    let (judged, now, calls) = (web.exposition.latest(), clock::now(), web.exposition.own().calls());
-    let sources = match &judged {
-        Some(judged) => SourcesView::of(&judged.snapshot.parts.sources, Some(judged.outcome.evaluated_at), &calls, now),
-        None => SourcesView::of(&web.sources.read(), None, &calls, now),
-    };
-    let mut request = Request {
-        judged,
-        state: web.readiness.state(),
-        sources,
-        telemetry_path: app.telemetry_path.clone(),
-        now,
-        asked: Asked::default(),
-    };
-    let _turn = app.views.acquire().await;
-    let made = tokio::task::spawn_blocking(move || {
+    let (web, telemetry_path) = (app.web.clone(), app.telemetry_path.clone());
+    let made = app.views.make(move || {
+        let mut request = request(&web, telemetry_path);
         let asked = match given {
             Ok(FromQuery(given)) => Asked::read(&given).map_err(|error| error.to_string()),
             Err(error) => Err(error.body_text()),
         };
-        match asked {
+        let (status, page) = match asked {
             Ok(asked) => {
                 request.asked = asked;
                 make(&mut request)
             }
             Err(why) => refused(&request, depth, &why),
-        }
-    });
-    let (status, page) = made.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a page could not be made");
-        (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made: a defect of the exporter.".to_owned())
+        };
+        // Without room to grow: it may wait for its reader.
+        (status, page.into_boxed_str().into_boxed_bytes())
     });
     let headers = [
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY)),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (status, headers, Html(page)).into_response()
+    let answer = match made.await {
+        Ok((status, page)) => match app.views.send(page.into()) {
+            Some(body) => (status, Html(body)).into_response(),
+            None => {
+                let sentence = super::sentence(StatusCode::SERVICE_UNAVAILABLE, sentence(TOO_MUCH));
+                ([(RETRY_AFTER, AGAIN)], sentence).into_response()
+            }
+        },
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            super::sentence(StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made: a defect of the exporter.")
+        }
+    };
+    (headers, answer).into_response()
+}
+
+/// What a page is made from, now.
+fn request(web: &WebState, telemetry_path: String) -> Request {
+    let (judged, now, calls) = (web.exposition.latest(), clock::now(), web.exposition.own().calls());
+    let sources = match &judged {
+        Some(judged) => SourcesView::of(&judged.snapshot.parts.sources, Some(judged.outcome.evaluated_at), &calls, now),
+        None => SourcesView::of(&web.sources.read(), None, &calls, now),
+    };
+    Request { judged, state: web.readiness.state(), sources, telemetry_path, now, asked: Asked::default() }
 }
 
 fn refused(request: &Request, depth: usize, why: &str) -> Made {

@@ -137,7 +137,7 @@ pub(super) struct Authenticator {
     /// Chooses a stand-in for a name that nobody has, always the same one.
     stand_in: RandomState,
     right: Mutex<HashSet<[u8; 32]>>,
-    comparing: Semaphore,
+    comparing: Arc<Semaphore>,
     waiting: Semaphore,
 }
 
@@ -149,7 +149,7 @@ impl Authenticator {
             key,
             stand_in: RandomState::new(),
             right: Mutex::default(),
-            comparing: Semaphore::new(1),
+            comparing: Arc::new(Semaphore::new(1)),
             waiting: Semaphore::new(WAITING_ROOM),
         }
     }
@@ -169,22 +169,30 @@ impl Authenticator {
             return Verdict::Welcome;
         }
         let Ok(_seat) = self.waiting.try_acquire() else { return Verdict::Busy };
-        let _turn = self.comparing.acquire().await.expect("never closed");
+        let turn = Arc::clone(&self.comparing).acquire_owned().await.expect("never closed");
         // Many may have come with the same credentials at the same time.
         if self.remembers(&seal) {
             return Verdict::Welcome;
         }
         let this = Arc::clone(self);
-        let right = tokio::task::spawn_blocking(move || this.compare(&name, &password)).await.unwrap_or(false);
-        if !right {
-            return Verdict::Unknown;
-        }
+        let work = tokio::task::spawn_blocking(move || {
+            let right = this.compare(&name, &password);
+            if right {
+                this.remember(seal);
+            }
+            // The turn goes with the work: a client that hangs up does not stop it, and the next one would run beside it.
+            drop(turn);
+            right
+        });
+        if work.await.unwrap_or(false) { Verdict::Welcome } else { Verdict::Unknown }
+    }
+
+    fn remember(&self, seal: [u8; 32]) {
         let mut remembered = self.right.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
         remembered.insert(seal);
-        Verdict::Welcome
     }
 
     /// For a name that nobody has somebody else's hash is computed: the time that it takes tells nothing.

@@ -144,6 +144,17 @@ impl Section {
         }
     }
 
+    /// A text with its line, or a whole number as it is written.
+    pub(super) fn written(&mut self, key: &str) -> Result<Option<(u64, String)>, Complaint> {
+        match self.entries.iter().find(|(name, _)| name == key) {
+            Some((_, Node { value: Value::Whole(_), .. })) => {
+                let Some((line, number)) = self.whole(key)? else { return Ok(None) };
+                Ok(Some((line, number.to_string())))
+            }
+            _ => self.text(key),
+        }
+    }
+
     pub(super) fn bool(&mut self, key: &str) -> Result<Option<bool>, Complaint> {
         match self.take(key) {
             None | Some(Node { value: Value::Nothing, .. }) => Ok(None),

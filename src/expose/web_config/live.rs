@@ -36,6 +36,8 @@ pub struct LiveWebConfig {
 struct Read {
     files: Vec<PathBuf>,
     looks: Option<Look>,
+    /// What they were seen to look like since, once.
+    changed: Option<Look>,
 }
 
 /// The files' contents, as a digest: keys are not kept.
@@ -135,7 +137,7 @@ fn look(files: &[PathBuf]) -> Look {
 impl LiveWebConfig {
     /// Reads the file for the first time.
     pub fn load(path: &Path) -> Result<Self, WebConfigError> {
-        let mut read = Read { files: vec![path.to_owned()], looks: None };
+        let mut read = Read { files: vec![path.to_owned()], looks: None, changed: None };
         let (config, server) = load_noting(path, &mut read)?;
         for warning in &config.warnings {
             tracing::warn!(file = %path.display(), "{warning}");
@@ -179,11 +181,15 @@ impl LiveWebConfig {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads everything again if something has changed.
+    /// Reads everything again if something has changed and then stood still from one look to the next: the beginning of a file that
+    /// is being written may be a good one, without the passwords that come after it.
     fn reload_if_changed(&self) -> Option<Result<(), WebConfigError>> {
         let mut read = self.lock();
         let looks = look(&read.files);
-        (read.looks != Some(looks)).then(|| self.reload_locked(&mut read))
+        let has_changed = read.looks != Some(looks);
+        let stands_still = read.changed == Some(looks);
+        read.changed = has_changed.then_some(looks);
+        (has_changed && stands_still).then(|| self.reload_locked(&mut read))
     }
 
     /// Reads it again when asked to, says how it went, and counts it.
@@ -236,4 +242,40 @@ fn sentence(error: &WebConfigError) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_file_that_is_being_written_is_not_taken_for_all_of_it() {
+        const HASH: &str = "$2y$04$DB0VvDIxX7s2rbyHGHdeM.TtJ.ZmfYyfGIbTxBD2LfZ9WnSvFZ8pC";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        let write = |text: &str| std::fs::write(&path, text).unwrap();
+        write(&format!("basic_auth_users:\n  alice: {HASH}\n"));
+        let live = LiveWebConfig::load(&path).unwrap();
+        let has_users = || !live.rules().authenticator.users().is_empty();
+        assert!(live.reload_if_changed().is_none() && has_users());
+
+        // Emptied, filled by and by, and whole.
+        for beginning in ["", "# Who may scrape\n", "http_server_config: {headers: {X-Frame-Options: deny}}\n"] {
+            write(beginning);
+            assert!(live.reload_if_changed().is_none() && has_users(), "{beginning}");
+        }
+        write(&format!("http_server_config: {{headers: {{X-Frame-Options: deny}}}}\nbasic_auth_users:\n  bob: {HASH}\n"));
+        assert!(live.reload_if_changed().is_none());
+        assert!(live.reload_if_changed().unwrap().is_ok());
+        assert_eq!((live.rules().headers.len(), has_users()), (1, true));
+        assert!(live.reload_if_changed().is_none(), "once");
+
+        // Who wants no passwords any more, and who asks for it.
+        write("rate_limit: {interval: 1s, burst: 1}\n");
+        assert!(live.reload_if_changed().is_none() && has_users());
+        assert!(live.reload_if_changed().unwrap().is_ok() && !has_users());
+        write("# nothing\n");
+        live.reload().unwrap();
+        assert!(live.rules().rate.is_none());
+    }
 }

@@ -14,7 +14,7 @@ pub(super) struct RateLimit {
 impl RateLimit {
     /// The section `rate_limit`; an interval of 0 means none.
     pub(super) fn read(mut section: Section) -> Result<Option<Self>, Complaint> {
-        let interval = match section.text("interval")? {
+        let interval = match section.written("interval")? {
             None => Duration::ZERO,
             Some((line, text)) => duration(&text).ok_or_else(|| {
                 section.complain(line, "interval", format_args!("is {text:?}, but a time is written as 1s, 500ms or 1m30s"))

@@ -14,6 +14,9 @@ fn an_empty_file_asks_for_nothing() {
         "# nothing\n",
         "tls_server_config:\nhttp_server_config: {}\nbasic_auth_users:\n",
         "rate_limit: {interval: 0s}\n",
+        // As the format's own page says it, and with what stands beside it in a template.
+        "rate_limit: {interval: 0}\n",
+        "rate_limit:\n  interval: 0\n  burst: 0\n",
     ] {
         assert_eq!(parse(text), Ok(WebConfig::default()), "{text:?}");
     }
@@ -84,6 +87,7 @@ fn what_is_not_known_or_not_possible_is_refused_by_name_and_line() {
         ("rate_limit: {interval: 1s, burst: 1, per: client}\n".to_owned(), 1, "rate_limit.per is not known"),
         ("rate_limit:\n  interval: 1s\n  burst: 0\n".to_owned(), 3, "rate_limit.burst is 0, but without at least 1"),
         ("rate_limit: {interval: fast, burst: 1}\n".to_owned(), 1, "is \"fast\", but a time is written as 1s"),
+        ("rate_limit: {interval: 5, burst: 1}\n".to_owned(), 1, "rate_limit.interval is \"5\", but a time is written as 1s"),
         ("tls_server_config: {cert_file: a}\n".to_owned(), 1, "tls_server_config.key_file is missing"),
         ("tls_server_config: {key_file: a}\n".to_owned(), 1, "tls_server_config.cert_file is missing"),
         ("tls_server_config: {min_version: TLS13}\n".to_owned(), 1, "tls_server_config.cert_file is missing"),
@@ -110,6 +114,16 @@ fn what_is_not_known_or_not_possible_is_refused_by_name_and_line() {
             ca("client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [a@b.example]"),
             6,
             "holds \"a@b.example\", but only DNS names",
+        ),
+        (
+            ca("client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: []"),
+            5,
+            "client_allowed_sans is empty: nobody would be let in",
+        ),
+        (
+            "tls_server_config:\n  cert_file: a\n  key_file: |\n    -----BEGIN PRIVATE KEY-----\n    MIIE\n".to_owned(),
+            3,
+            "tls_server_config.key_file is no name of a file; the text itself stands under tls_server_config.key",
         ),
         ("basic_auth_users: {'': x}\n".to_owned(), 1, "cannot be sent"),
         ("basic_auth_users: {'a:b': x}\n".to_owned(), 1, "cannot be sent"),

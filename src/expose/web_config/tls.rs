@@ -145,6 +145,11 @@ fn pem(section: &mut Section, inline: &str, file: &str, folder: &Path) -> Result
             Err(section.complain(line, file, format_args!("and {} are both given; one of them is enough", section.path(inline))))
         }
         (Some((_, text)), None) => Ok(Some(Pem::Inline(text))),
+        // Complaints name the file, and this would be the key itself.
+        (None, Some((line, path))) if path.contains("-----") || path.contains('\n') => {
+            let what = format_args!("is no name of a file; the text itself stands under {}", section.path(inline));
+            Err(section.complain(line, file, what))
+        }
         (None, Some((_, path))) => Ok(Some(Pem::File(folder.join(path)))),
         (None, None) => Ok(None),
     }
@@ -187,6 +192,11 @@ fn clients(section: &mut Section, folder: &Path) -> Result<Option<Clients>, Comp
         }
     };
     match (clients, names) {
+        (_, Some(names)) if names.is_empty() => Err(section.complain(
+            line,
+            "client_allowed_sans",
+            "is empty: nobody would be let in; leave it out to let in every name",
+        )),
         (Some(Clients::Verified(authorities, _)), Some(names)) => {
             let names = names.into_iter().map(|(line, name)| allowed_name(section, line, &name)).collect::<Result<_, _>>()?;
             Ok(Some(Clients::Verified(authorities, names)))

@@ -16,6 +16,7 @@ use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use tokio::time::Instant;
 
+use super::bounded::BoundedAnswers;
 use super::dispatcher::{Dispatcher, Permit};
 use super::failure::{CREDENTIALS_LOOKED_FOR, explain, failure};
 use super::settings::{AwsSettings, BudgetSettings};
@@ -168,9 +169,16 @@ impl Clients {
         settings: &AwsSettings,
         observer: &Arc<dyn CallObserver>,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let elb = aws_sdk_elasticloadbalancingv2::config::Builder::from(config).interceptor(WholeAnswers).build();
-        let ec2 = aws_sdk_ec2::config::Builder::from(config).interceptor(WholeAnswers).build();
-        let sts = aws_sdk_sts::config::Builder::from(config).interceptor(WholeAnswers).build();
+        /// The configuration of a service's client.
+        macro_rules! of {
+            ($service:ident $(, $interceptor:expr)*) => {
+                $service::config::Builder::from(config).interceptor(BoundedAnswers)$(.interceptor($interceptor))*.build()
+            };
+        }
+        let elb = of!(aws_sdk_elasticloadbalancingv2, WholeAnswers);
+        let (ec2, sts) = (of!(aws_sdk_ec2, WholeAnswers), of!(aws_sdk_sts, WholeAnswers));
+        // In JSON, which is whole or not JSON.
+        let (quotas, eks) = (of!(aws_sdk_servicequotas), of!(aws_sdk_eks));
         let budgets = &settings.budgets;
         let (elb, drive_elb) = Service::new(
             aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
@@ -180,13 +188,13 @@ impl Clients {
         );
         let (ec2, drive_ec2) = Service::new(aws_sdk_ec2::Client::from_conf(ec2), "ec2", &budgets.ec2, Arc::clone(observer));
         let (quotas, drive_quotas) = Service::new(
-            aws_sdk_servicequotas::Client::new(config),
+            aws_sdk_servicequotas::Client::from_conf(quotas),
             "servicequotas",
             &budgets.servicequotas,
             Arc::clone(observer),
         );
         let (sts, drive_sts) = Service::new(aws_sdk_sts::Client::from_conf(sts), "sts", &budgets.sts, Arc::clone(observer));
-        let (eks, drive_eks) = Service::new(aws_sdk_eks::Client::new(config), "eks", &budgets.eks, Arc::clone(observer));
+        let (eks, drive_eks) = Service::new(aws_sdk_eks::Client::from_conf(eks), "eks", &budgets.eks, Arc::clone(observer));
         let drivers = async move {
             tokio::join!(drive_elb, drive_ec2, drive_quotas, drive_sts, drive_eks);
         };

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::bounded::LARGEST;
 use super::client::Clients;
 use super::fake::{Answer, Call, Fake, ec2_error, error, result, until};
 use super::settings::AwsSettings;
@@ -56,6 +57,31 @@ async fn an_answer_that_is_cut_off_anywhere_is_malformed_and_never_a_shorter_lis
         cut.store(end, Ordering::Relaxed);
         let failure = health(&clients).await.expect_err(&whole[..end]);
         assert_eq!(failure.category, FailureCategory::Malformed, "{failure} of {}", &whole[..end]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_malformed_before_it_fills_the_memory() {
+    let padding = Arc::new(AtomicUsize::new(1 << 20));
+    let more = Arc::clone(&padding);
+    let fake = Fake::start(move |call| {
+        let padding = " ".repeat(more.load(Ordering::Relaxed));
+        if call.action == "DescribeTargetHealth" {
+            result("DescribeTargetHealth", &format!("{HEALTH}{padding}"))
+        } else {
+            Some((200, format!("{{\"cluster\": {{\"name\": \"demo\"}}{padding}}}")))
+        }
+    })
+    .await;
+    let clients = fake.clients(&fake.settings()).await;
+    let cluster =
+        || clients.eks.call("DescribeCluster", Urgency::Routine, || clients.eks.client.describe_cluster().name("demo").send());
+    assert_eq!(health(&clients).await.unwrap().len(), 2);
+    assert!(cluster().await.is_ok());
+    // More than is read of any; it would be whole otherwise.
+    padding.store(LARGEST, Ordering::Relaxed);
+    for failure in [health(&clients).await.unwrap_err(), cluster().await.unwrap_err()] {
+        assert_eq!(failure.category, FailureCategory::Malformed, "{failure}");
     }
 }
 

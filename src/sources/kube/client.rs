@@ -6,10 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use super::KubeSettings;
+use super::bounded::BoundedAnswers;
 use super::failure;
 use crate::inventory::part::FailureCategory;
 
@@ -78,7 +80,8 @@ pub async fn client(settings: &KubeSettings) -> Result<Client, KubeError> {
     };
     // Its retries go on for minutes without telling anybody; a watch here has a back-off of its own.
     config.default_retry = false;
-    Client::try_from(config).map_err(|source| KubeError::Client { source: Box::new(source) })
+    let builder = ClientBuilder::try_from(config).map_err(|source| KubeError::Client { source: Box::new(source) })?;
+    Ok(builder.with_layer(&BoundedAnswers).build())
 }
 
 async fn found(settings: &KubeSettings) -> Result<Config, KubeError> {
@@ -172,6 +175,42 @@ mod tests {
         assert!(told.contains("line 5") && !told.contains("c2VjcmV0"), "{told}");
         let chain = format!("{:#}", anyhow::Error::from(error));
         assert!(!chain.contains("c2VjcmV0"), "{chain}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_cannot_be_made_gives_no_keys_and_no_passwords_away() {
+        const SECRET: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC";
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let user = |key: &str| {
+            format!("client-certificate-data: {}, client-key-data: {}", BASE64.encode(certificate), BASE64.encode(key))
+        };
+        let mut all = vec![("".to_owned(), format!(", proxy-url: 'socks5://nlb:{SECRET}@proxy:1080'"))];
+        for key in [
+            // Its line breaks were lost on the way.
+            format!("-----BEGIN PRIVATE KEY-----{SECRET}-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN PRIVATE KEY-----{SECRET}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n"),
+        ] {
+            let authority = format!(", certificate-authority-data: {}", BASE64.encode(&key));
+            all.extend([(user(&key), String::new()), (String::new(), authority)]);
+        }
+        // As the parser itself would spell bytes.
+        let bytes = format!("{:?}", SECRET.as_bytes());
+        for (user, cluster) in all {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let text = format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters:\n- name: a\n  cluster: {{server: 'https://127.0.0.1:1'{cluster}}}\n\
+                 contexts:\n- name: a\n  context: {{cluster: a, user: a}}\nusers:\n- name: a\n  user: {{{user}}}\n"
+            );
+            std::fs::write(file.path(), text).unwrap();
+            let settings = KubeSettings { kubeconfig: Some(file.path().to_owned()), ..KubeSettings::default() };
+            let Err(error) = client(&settings).await else {
+                assert!(user.is_empty() && cluster.contains("authority"), "{user}{cluster} is of no use");
+                continue;
+            };
+            let told = error.to_string();
+            assert!(!told.contains(SECRET) && !told.contains(bytes.trim_matches(['[', ']'])) && told.len() < 300, "{told}");
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use kube::runtime::watcher;
+use rustls::pki_types::pem;
 
 use crate::inventory::part::{Failure, FailureCategory};
 
@@ -48,22 +49,35 @@ pub(in crate::sources) fn category(error: &kube::Error) -> FailureCategory {
     }
 }
 
-/// An error's own words, and those of its causes that say more.
+/// An error's own words, and those of its causes that say more; without what could be a secret.
 pub(in crate::sources) fn message(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
+    match error {
+        kube::Error::Api(status) => return status.message.clone(),
+        // Its words hold the URL, and that may hold a password.
+        kube::Error::ProxyProtocolUnsupported { proxy_url } | kube::Error::ProxyProtocolDisabled { proxy_url, .. } => {
+            let scheme = proxy_url.scheme_str().unwrap_or("none");
+            return format!("the URL of the proxy begins with {scheme:?}, but only http is spoken with a proxy");
+        }
+        _ => {}
+    }
+    // The parser's words may hold a line of the text, which may be all of a key.
+    if causes(error).any(|cause| cause.is::<pem::Error>()) {
+        return "a certificate or key of the kubeconfig is not in PEM form, or damaged".to_owned();
     }
     let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
+    for cause in causes(error).skip(1) {
+        let text = cause.to_string();
         if !message.contains(&text) {
             message.push_str(": ");
             message.push_str(&text);
         }
-        cause = error.source();
     }
     message
+}
+
+/// An error and its causes.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| <dyn Error>::source(*error))
 }
 
 fn of_status(code: u16) -> FailureCategory {
@@ -78,14 +92,7 @@ fn of_status(code: u16) -> FailureCategory {
 }
 
 fn timed_out(error: &kube::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut))
 }
 
 fn shortened(message: String) -> String {

@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces the file.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Of this process only: two that share the file by mistake must not write into one.
     let beside = with_suffix(path, &format!(".{}.tmp", std::process::id()));
     // What a process of this number left behind. Made anew, so that nobody's link is followed, and for nobody else's eyes.

@@ -107,6 +107,28 @@ async fn who_finds_the_waiting_room_full_is_told_to_come_again_and_who_is_rememb
 }
 
 #[test]
+fn who_hangs_up_does_not_let_the_next_comparison_begin_beside_its_own() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let authenticator = authenticator(&[("alice", &hash("secret"))]);
+        // The one thread for such work is busy, so the comparison has been begun and goes on as long as this test wants.
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || released.recv());
+        let headers = basic("alice", "secret");
+        tokio::select! {
+            biased;
+            verdict = authenticator.check(&headers) => panic!("{verdict:?} without a comparison"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(authenticator.comparing.available_permits(), 0, "it goes on, and nobody else's begins");
+        release.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let _turn = authenticator.comparing.acquire().await.unwrap();
+        assert_eq!(authenticator.right.lock().unwrap().len(), 1, "what came of it is not lost");
+    });
+}
+
+#[test]
 fn hashes_of_other_programs_are_read() {
     // Vectors of OpenBSD's implementation, as jBCrypt's tests have them.
     for (password, hash) in [
