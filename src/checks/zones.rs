@@ -187,7 +187,7 @@ fn judge(report: &mut Report, sampled: &Sampled<'_>, zones: &Zones) {
         dark.join(", "),
         zones.healthy
     );
-    report.find(&DARK_ZONE, Subject::TargetGroup(sampled.id.clone()), Some(sampled.changed_at), message);
+    report.find(&DARK_ZONE, Subject::TargetGroup(sampled.id.clone()), sampled.unchanged_since(), message);
 }
 
 #[cfg(test)]

@@ -122,6 +122,15 @@ impl Frame {
         html! { time datetime=(seconds(at)) { (age(self.now, at)) " " small class="quiet nowrap" { (clock(at, self.now)) } } }
     }
 
+    /// For how long something is so. What is older than the first look is so for at least as long as it was looked at.
+    pub(crate) fn since(&self, since: Option<Timestamp>, seen_since: Option<Timestamp>) -> Markup {
+        let Some((at, lasted)) = since.or(seen_since).zip(lasted(self.now, since, seen_since)) else {
+            return html! { "since: unknown" };
+        };
+        let when = if since.is_some() { "since" } else { "seen since" };
+        html! { time datetime=(seconds(at)) { (lasted) " " small class="quiet" { (when) " " (clock(at, self.now)) } } }
+    }
+
     /// The whole page.
     pub(crate) fn page(&self, title: &str, here: Place, main: Markup) -> String {
         let page = html! {
@@ -254,6 +263,12 @@ pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
         return format!("in {}", length(-ago));
     }
     if ago < SignedDuration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", length(ago)) }
+}
+
+/// For how long something is so, in words; nothing where nobody knows.
+pub(crate) fn lasted(now: Timestamp, since: Option<Timestamp>, seen_since: Option<Timestamp>) -> Option<String> {
+    let ago = |at| length(now.duration_since(at).max(SignedDuration::ZERO));
+    since.map(|at| format!("for {}", ago(at))).or_else(|| seen_since.map(|at| format!("for at least {}", ago(at))))
 }
 
 /// A length of time in one unit, or two where the first is small.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::layout::{Frame, age, count};
+use super::layout::{Frame, age, count, lasted};
 use super::numbers::{measured, summed};
 use crate::checks::catalogue::{
     BINDING_BLOCKED, DARK_ZONE, LOAD_BALANCER_NOT_ACTIVE, NO_HEALTHY_TARGET, NO_USABLE_ZONE, QUOTA_EXHAUSTED, RULES_EXHAUSTED,
@@ -80,7 +80,7 @@ pub(crate) fn verdict(frame: &Frame, facts: &Facts<'_>) -> Markup {
                 p {
                     strong { "Worst: " } a href=(frame.link(format_args!("findings?code={}", worst.code))) { (worst.code) } ", "
                     (concerns(worst)) ": " (worst.message)
-                    @if let Some(since) = worst.since { " (" (age(frame.now, since)) ")" }
+                    @if let Some(lasted) = lasted(frame.now, worst.since, worst.seen_since) { " (" (lasted) ")" }
                 }
             }
             p { strong { "The next load balancer: " } (next(frame, facts)) }
@@ -354,6 +354,7 @@ mod tests {
             action: kind.action,
             page: kind.page(),
             since: None,
+            seen_since: None,
         }
     }
 

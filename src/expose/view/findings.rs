@@ -53,8 +53,10 @@ pub struct FindingView {
     pub action: &'static str,
     /// Where the documentation says more of it, from the root of the repository.
     pub page: String,
-    /// Since when, where that is known.
+    /// When it began; `null` where that is not known, as of what is older than this process.
     pub since: Option<Timestamp>,
+    /// Since when this process finds it without a break: it is at least so old. `null` in a recorded picture.
+    pub seen_since: Option<Timestamp>,
 }
 
 /// What a finding is about.
@@ -95,7 +97,7 @@ impl FindingsView {
 impl FindingView {
     /// That of a finding.
     pub fn of(finding: &Finding, snapshot: &Snapshot) -> Self {
-        let Finding { kind, subject, since, .. } = finding;
+        let Finding { kind, subject, since, seen_since, .. } = finding;
         let service = service_of(subject, snapshot);
         let namespace = match subject {
             Subject::Gateway(name) | Subject::TargetGroupBinding(name) => Some(&name.namespace),
@@ -112,6 +114,7 @@ impl FindingView {
             action: kind.action,
             page: kind.page(),
             since: *since,
+            seen_since: *seen_since,
         }
     }
 }
@@ -249,6 +252,7 @@ mod tests {
             subject: Subject::Service(ObjectName::new("shop", "web")),
             message: "scheme is internal".to_owned(),
             since: None,
+            seen_since: None,
         };
         let json = serde_json::to_value(FindingView::of(&finding, &snapshot(Parts::default()))).unwrap();
         assert_eq!((&json["code"], &json["severity"]), (&"NLB501".into(), &"warning".into()));
@@ -268,7 +272,7 @@ mod tests {
         let status = SourceStatus { failure: Some(Arc::new(failure)), ..SourceStatus::default() };
         let sources = Arc::new(BTreeMap::from([(Arc::from("aws_subnets"), status)]));
         let subject = Subject::Source("aws_subnets".into());
-        let finding = Finding { kind: &catalogue::SOURCE_DENIED, subject, message, since: None };
+        let finding = Finding { kind: &catalogue::SOURCE_DENIED, subject, message, since: None, seen_since: None };
         let view = FindingView::of(&finding, &snapshot(Parts { sources, ..Parts::default() }));
         assert_eq!(view.message, "ec2:DescribeSubnets: denied; never succeeded.");
     }

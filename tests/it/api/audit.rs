@@ -162,7 +162,10 @@ impl<'a> Audit<'a> {
     }
 
     fn details_of_findings(&mut self, findings: &Value) {
-        list(findings).for_each(|finding| self.free(&finding["since"]));
+        for finding in list(findings) {
+            self.free(&finding["since"]);
+            self.free(&finding["seen_since"]);
+        }
     }
 
     fn counted(&mut self, counts: &Value, findings: &Value) {
