@@ -13,7 +13,7 @@ use crate::expose::view::Text;
 use crate::expose::view::query::Query;
 use crate::expose::view::verdict::VerdictView;
 use crate::inventory::ids::ObjectName;
-use crate::inventory::snapshot::Snapshot;
+use crate::inventory::snapshot::{Owner, Snapshot};
 
 /// What is wrong in the latest picture.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -101,7 +101,7 @@ impl FindingView {
         let service = service_of(subject, snapshot);
         let namespace = match subject {
             Subject::Gateway(name) | Subject::TargetGroupBinding(name) => Some(&name.namespace),
-            _ => service.map(|service| &service.namespace),
+            _ => service.map(|service| &service.namespace).or_else(|| gateway_of(subject, snapshot).map(|name| &name.namespace)),
         };
         Self {
             code: kind.code,
@@ -116,6 +116,19 @@ impl FindingView {
             since: *since,
             seen_since: *seen_since,
         }
+    }
+}
+
+/// The Gateway whose load balancer it is, or whose load balancer a target group is on.
+fn gateway_of<'a>(subject: &'a Subject, snapshot: &'a Snapshot) -> Option<&'a ObjectName> {
+    let id = match subject {
+        Subject::LoadBalancer(id) => id,
+        Subject::TargetGroup(id) => snapshot.target_groups.get(id)?.load_balancer.as_ref()?,
+        _ => return None,
+    };
+    match &snapshot.load_balancers.get(id)?.owner {
+        Owner::Gateway(name) => Some(name),
+        _ => None,
     }
 }
 
