@@ -140,7 +140,13 @@ impl Request {
         let main = html! {
             (titled(list, html! {
                 (filter(&frame, &families))
-                @if let Some(said) = frame.asked.said() { p class="note" { "Only " strong { (said) } ". " a href="?" { "Show everything" } } }
+                @if let Some(said) = frame.asked.said() {
+                    p class="note" {
+                        "Only " strong { (said) } ". "
+                        @if self.asked.filter.namespace.is_some() && !list.is_namespaced() { "What is listed here belongs to no namespace. " }
+                        a href="?" { "Show everything" }
+                    }
+                }
                 @if list == List::Findings && let Some(code) = self.asked.filter.code { (about(code)) }
                 (content)
             }))

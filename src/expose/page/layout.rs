@@ -82,6 +82,14 @@ impl List {
         }
     }
 
+    /// Whether what it lists is in namespaces.
+    pub(crate) fn is_namespaced(self) -> bool {
+        match self {
+            Self::Findings | Self::Services | Self::Drift | Self::Orphans | Self::Muted => true,
+            Self::Subnets | Self::SecurityGroups | Self::Quotas | Self::Sources => false,
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -105,6 +113,11 @@ impl Frame {
             0 => format!("./{path}"),
             depth => format!("{}{path}", "../".repeat(depth)),
         }
+    }
+
+    /// The same with what is left out here: who goes from one list to another keeps the filters.
+    pub(crate) fn kept(&self, path: &str) -> String {
+        format!("{}{}", self.link(path), self.asked.link(1))
     }
 
     /// A Service by its name, linked where it has a page: tags name Services that have gone, too.
@@ -151,9 +164,9 @@ impl Frame {
                         span class="where" { @if let Some(place) = &self.place { (place) } @else { "the cluster is not known yet" } }
                         nav class="sections" aria-label="Pages" {
                             ul {
-                                li { a href=(self.link("")) aria-current=[(here == Place::Overview).then_some("page")] { "Overview" } }
+                                li { a href=(self.kept("")) aria-current=[(here == Place::Overview).then_some("page")] { "Overview" } }
                                 @for list in List::ALL {
-                                    li { a href=(self.link(list.path())) aria-current=[(here == Place::In(list)).then_some("page")] { (list.name()) } }
+                                    li { a href=(self.kept(list.path())) aria-current=[(here == Place::In(list)).then_some("page")] { (list.name()) } }
                                 }
                             }
                         }
