@@ -1,5 +1,6 @@
 //! Stage 3, judge: pure functions from a picture to samples and findings. The table below is the list of checks.
 
+pub mod beginnings;
 pub mod catalogue;
 pub mod drift;
 pub mod edited;

@@ -1,12 +1,13 @@
 //! When is a new picture made, judged and shown? When something changed, and once a tick so that ages move.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::checks::beginnings::Beginnings;
 use crate::checks::model::Outcome;
 use crate::checks::{self, CHECKS, Check, Judged};
 use crate::clock;
@@ -58,12 +59,21 @@ pub(super) async fn run(
     let mut changes = store.subscribe();
     let (mut ready, mut identified) = (false, false);
     let mut failing = BTreeSet::new();
+    // A recorded picture is one: nothing begins in it.
+    let beginnings = matches!(moment, Moment::Now).then(|| Arc::new(Mutex::new(Beginnings::new(clock::now()))));
     loop {
         let began = tokio::time::Instant::now();
         let parts = changes.borrow_and_update().clone();
         let policy = Arc::clone(&policies.borrow_and_update());
-        let Ok((judged, pending)) = tokio::task::spawn_blocking(move || judge(parts, &policy, identified, moment.get())).await
-        else {
+        let beginnings = beginnings.clone();
+        let judging = tokio::task::spawn_blocking(move || {
+            let (mut judged, pending) = judge(parts, &policy, identified, moment.get());
+            if let (Some(beginnings), Some(outcome)) = (beginnings, Arc::get_mut(&mut judged.outcome)) {
+                beginnings.lock().unwrap_or_else(PoisonError::into_inner).note(outcome);
+            }
+            (judged, pending)
+        });
+        let Ok((judged, pending)) = judging.await else {
             // `judge` catches what a check does; the join has no way to fail but a defect, which the panic's own message names.
             tracing::error!("the picture could not be made; the one before stays");
             tokio::time::sleep(LEAST_PAUSE).await;
@@ -120,6 +130,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::checks::model::Subject;
+    use crate::expose::exposition::ExpositionSettings;
+    use crate::expose::own::OwnMetrics;
     use crate::inventory::aws::{IpAddressType, LoadBalancer, LoadBalancerState, Scheme};
     use crate::inventory::ids::{Arn, VpcId};
     use crate::inventory::part::{Failure, FailureCategory};
@@ -166,6 +179,51 @@ mod tests {
     fn counted(outcome: &Outcome) -> Vec<&str> {
         let family = outcome.families.iter().find(|family| family.description.name == "findings").unwrap();
         family.samples.iter().map(|sample| sample.labels[0].as_str()).collect()
+    }
+
+    /// What the exposition shows of a source's finding, as soon as it does.
+    async fn shown(exposition: &Exposition, source: &str) -> (Option<Timestamp>, Option<Timestamp>) {
+        let subject = Subject::Source(source.into());
+        loop {
+            let latest = exposition.latest();
+            let found = latest.as_ref().and_then(|it| it.outcome.findings.iter().find(|finding| finding.subject == subject));
+            if let Some(finding) = found {
+                return (finding.since, finding.seen_since);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_begins_while_it_looks_has_a_beginning_and_what_was_there_before_has_none() {
+        let denied = |source: &str, last_success| {
+            let failure = Failure { category: FailureCategory::Denied, operation: "x:Y".to_owned(), message: String::new() };
+            let status = SourceStatus {
+                failure: Some(Arc::new(failure)),
+                last_attempt: Some(clock::now()),
+                last_success,
+                ..SourceStatus::default()
+            };
+            (Arc::from(source), status)
+        };
+        let sources = Arc::new(BTreeMap::from([denied(source::SUBNETS, None)]));
+        let store = Store::new(Parts { sources, ..Parts::default() });
+        let exposition = Exposition::new(OwnMetrics::new(), ExpositionSettings::default());
+        let (policies, judged) = (watch::Sender::new(Arc::default()), watch::Sender::new(None));
+        let readiness = Arc::new(Readiness::pending(["first picture"]));
+        let began = clock::now();
+        let evaluator =
+            tokio::spawn(run(store.clone(), Moment::Now, policies.subscribe(), Arc::clone(&exposition), readiness, judged));
+        let look = async {
+            let (since, seen_since) = shown(&exposition, source::SUBNETS).await;
+            assert!(since.is_none() && seen_since.is_some_and(|at| at >= began), "{since:?} {seen_since:?}");
+            let well = clock::now();
+            store.update(|parts| Arc::make_mut(&mut parts.sources).extend([denied(source::VPCS, Some(well))]));
+            let (since, seen_since) = shown(&exposition, source::VPCS).await;
+            assert!(since == Some(well) && seen_since.is_some_and(|at| at >= well), "{since:?} {seen_since:?}");
+        };
+        tokio::time::timeout(Duration::from_secs(60), look).await.expect("no picture in a minute");
+        evaluator.abort();
     }
 
     #[test]

@@ -157,7 +157,8 @@ fn report_blocked_service(report: &mut Report, service: &Service, failure: &Reco
     let kind = if cause == blocked::QUOTA { &QUOTA_NAMED_BY_EVENT } else { &SERVICE_BLOCKED };
     let message =
         format!("The controller's last word on the Service is {}: {}.", failure.reason, blocked::quoted(&failure.message));
-    report.find(kind, Subject::Service(name.clone()), Some(failure.at), message);
+    // The event is repeated as long as it lasts, and tells of the last time.
+    report.find(kind, Subject::Service(name.clone()), None, message);
 }
 
 fn report_blocked_bindings(context: &Context<'_>, report: &mut Report) {
@@ -180,7 +181,7 @@ fn report_blocked_bindings(context: &Context<'_>, report: &mut Report) {
             failure.reason,
             blocked::quoted(&failure.message)
         );
-        report.find(kind, Subject::TargetGroupBinding(name.clone()), Some(failure.at), message);
+        report.find(kind, Subject::TargetGroupBinding(name.clone()), None, message);
     }
 }
 

@@ -272,8 +272,10 @@ pub struct Finding {
     pub subject: Subject,
     /// One sentence with the numbers. May hold untrusted text (event messages, annotation values).
     pub message: String,
-    /// Since when, where that is known.
+    /// When it began, where that is known.
     pub since: Option<Timestamp>,
+    /// Since when it was found in every picture that could show it; `None` where only one picture was looked at.
+    pub seen_since: Option<Timestamp>,
 }
 
 /// What one check says.
@@ -309,7 +311,7 @@ impl Report {
 
     /// Adds a finding.
     pub fn find(&mut self, kind: &'static FindingKind, subject: Subject, since: Option<Timestamp>, message: impl Into<String>) {
-        self.findings.push(Finding { kind, subject, message: message.into(), since });
+        self.findings.push(Finding { kind, subject, message: message.into(), since, seen_since: None });
     }
 
     /// The families written so far.

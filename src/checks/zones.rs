@@ -3,7 +3,7 @@
 //! With cross-zone off a zone's address stays in DNS only while *each* target group has a healthy target in that zone; when
 //! no target is healthy anywhere, all zones stay and take everything (fail open): that is another finding.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::catalogue::DARK_ZONE;
@@ -13,7 +13,7 @@ use super::target_health::nodes::Nodes;
 use super::target_health::verdict::Sampled;
 use super::{Check, Context};
 use crate::inventory::aws::{Target, TargetState};
-use crate::inventory::ids::ZoneName;
+use crate::inventory::ids::{TargetGroupId, ZoneName};
 use crate::inventory::parts::source;
 use crate::inventory::snapshot::Snapshot;
 
@@ -79,6 +79,9 @@ fn run(context: &Context<'_>, report: &mut Report) {
     }
 }
 
+/// The zone of targets outside the VPC, in AWS's words: they serve every zone.
+pub(crate) const EVERYWHERE: &str = "all";
+
 /// Where a target serves.
 enum Place {
     /// In one zone.
@@ -90,7 +93,7 @@ enum Place {
 }
 
 fn place(target: &Target, snapshot: &Snapshot) -> Place {
-    if target.zone.as_ref().is_some_and(|zone| zone.as_str() == "all") {
+    if target.zone.as_ref().is_some_and(|zone| zone.as_str() == EVERYWHERE) {
         return Place::Everywhere;
     }
     snapshot.zone_of_target(target).map_or(Place::Unknown, Place::Zone)
@@ -103,7 +106,7 @@ fn write_failing(report: &mut Report, sampled: &Sampled<'_>, backing: Option<&Ba
         if let Standing::Failing { .. } = backing.standing(target, Duration::ZERO) {
             let zone = match place(target, snapshot) {
                 Place::Zone(zone) => Some(zone),
-                Place::Everywhere => Some(ZoneName::from("all")),
+                Place::Everywhere => Some(ZoneName::from(EVERYWHERE)),
                 Place::Unknown => None,
             };
             *counts.entry(zone).or_default() += 1;
@@ -164,6 +167,26 @@ impl Zones {
     }
 }
 
+/// Zones of groups with a target that AWS calls unhealthy and of which nobody can say whether it should be healthy.
+pub(crate) fn undecided(snapshot: &Snapshot) -> BTreeSet<(TargetGroupId, ZoneName)> {
+    let nodes = Nodes::of(snapshot);
+    let mut all = BTreeSet::new();
+    for (id, group) in &snapshot.target_groups {
+        let Some(sampled) = Sampled::of(id, group, snapshot).filter(Sampled::has_unhealthy) else { continue };
+        let backing = Backing::of(group, snapshot, nodes.as_ref());
+        for target in sampled.targets {
+            if backing.standing(target, Duration::ZERO) == Standing::Unknown {
+                match place(target, snapshot) {
+                    Place::Zone(zone) => _ = all.insert((id.clone(), zone)),
+                    Place::Everywhere => _ = all.insert((id.clone(), ZoneName::from(EVERYWHERE))),
+                    Place::Unknown => {}
+                }
+            }
+        }
+    }
+    all
+}
+
 /// One finding for a group with its dark zones.
 fn judge(report: &mut Report, sampled: &Sampled<'_>, zones: &Zones) {
     // With none healthy anywhere no zone leaves DNS.
@@ -187,7 +210,7 @@ fn judge(report: &mut Report, sampled: &Sampled<'_>, zones: &Zones) {
         dark.join(", "),
         zones.healthy
     );
-    report.find(&DARK_ZONE, Subject::TargetGroup(sampled.id.clone()), Some(sampled.changed_at), message);
+    report.find(&DARK_ZONE, Subject::TargetGroup(sampled.id.clone()), sampled.unchanged_since(), message);
 }
 
 #[cfg(test)]

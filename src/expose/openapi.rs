@@ -59,7 +59,8 @@ pub fn document<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Valu
             "version": version::VERSION,
             "summary": "The judged picture of the Network Load Balancers of an EKS cluster.",
             "description": "Every answer is of one picture, the one that /metrics shows, and every number in it is one of that page's. \
-                            Moments are of UTC. What is not known is null, never 0. Within v1 fields are only added.",
+                            Moments are of UTC. What is not known is null, never 0. Within v1 fields are only added: the schemas are closed to say exactly \
+                            what this version answers, and a client made from them has to let later ones say more.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

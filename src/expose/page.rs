@@ -5,7 +5,9 @@
 
 mod bars;
 mod drift;
+mod facts;
 mod findings;
+mod headline;
 mod layout;
 mod network;
 mod numbers;
@@ -39,11 +41,11 @@ use crate::expose::view::sources::SourcesView;
 use crate::expose::view::subnets::SubnetView;
 use crate::expose::view::verdict::VerdictView;
 use crate::inventory::ids::ObjectName;
+use facts::Facts;
 pub(crate) use layout::List;
 use layout::{Frame, Place};
 pub(crate) use query::{Asked, NoSuchPage};
 use sections::{Extent, Material};
-use verdict::Facts;
 
 /// Nothing but this server's own style sheet and icon: findings hold text that strangers may have written.
 pub(crate) const CONTENT_SECURITY_POLICY: &str =
@@ -103,28 +105,17 @@ impl Request {
         let frame = self.frame(0);
         let Some(judged) = &self.judged else { return self.nothing_yet(0) };
         let found = self.findings(judged);
-        let verdict = found.verdict.clone();
-        let all = if self.asked.filters() {
-            FindingsView::of(judged, verdict.clone(), &Query::default()).findings
-        } else {
-            found.findings.clone()
-        };
+        let all = self.asked.filters().then(|| FindingsView::of(judged, found.verdict.clone(), &Query::default()));
+        let all = all.as_ref().unwrap_or(&found);
         let families = Families::of(&judged.outcome);
         let headroom = HeadroomView::of(judged);
-        let facts = Facts {
-            verdict: &verdict,
-            findings: &all,
-            sources: &self.sources.sources,
-            headroom: &headroom,
-            services: services(judged, &families),
-            targets: targets(&families),
-        };
+        let facts = Facts::of(judged, all, &self.sources.sources, &headroom, self.now);
         let material = Material { judged, findings: &found, sources: &self.sources };
         let section = |list| sections::make(&frame, list, &material, Extent::Short).expect("the first rows are always there");
         let main = html! {
             (verdict::verdict(&frame, &facts))
             (filter(&frame, &families))
-            (sections::filter_note(&frame, &all, &found))
+            (sections::filter_note(&frame, &all.findings, &found))
             @for list in List::ALL { (section(list)) }
         };
         frame.page("Overview", Place::Overview, main)
@@ -149,7 +140,13 @@ impl Request {
         let main = html! {
             (titled(list, html! {
                 (filter(&frame, &families))
-                @if let Some(said) = frame.asked.said() { p class="note" { "Only " strong { (said) } ". " a href="?" { "Show everything" } } }
+                @if let Some(said) = frame.asked.said() {
+                    p class="note" {
+                        "Only " strong { (said) } ". "
+                        @if self.asked.filter.namespace.is_some() && !list.is_namespaced() { "What is listed here belongs to no namespace. " }
+                        a href="?" { "Show everything" }
+                    }
+                }
                 @if list == List::Findings && let Some(code) = self.asked.filter.code { (about(code)) }
                 (content)
             }))
@@ -219,23 +216,6 @@ fn having_a_page(judged: &Judged) -> BTreeSet<ObjectName> {
     let services = judged.snapshot.parts.services.get();
     let exists = |name: &&ObjectName| services.is_some_and(|all| all.contains_key(*name));
     told.chain(judged.snapshot.service_load_balancers.keys().filter(exists).cloned()).collect()
-}
-
-/// How many Services ask for a load balancer; `None` where none is seen and not all could be.
-fn services(judged: &Judged, families: &Families<'_>) -> Option<u64> {
-    let number = families.samples("service_info", &[]).len() as u64;
-    let seen = judged.outcome.runs.iter().any(|run| run.check == "services" && run.success && !run.blind);
-    (number > 0 || seen).then_some(number)
-}
-
-/// All registered targets, and of these the healthy ones.
-fn targets(families: &Families<'_>) -> Option<(u64, u64)> {
-    let samples = families.samples("target_group_targets", &[]);
-    let sum = |healthy: bool| -> u64 {
-        let wanted = samples.iter().filter(|sample| !healthy || sample.labels[1].as_str() == "healthy");
-        wanted.map(|sample| sample.value as u64).sum()
-    };
-    (!samples.is_empty()).then(|| (sum(false), sum(true)))
 }
 
 /// The form that filters by namespace and severity; it works by URL alone.

@@ -26,7 +26,7 @@ pub fn as_table(verdict: &Verdict, scope: &Scope, screen: Screen) -> String {
     if !verdict.findings.is_empty() {
         let mut table = table(screen.width);
         table.set_header(["SEVERITY", "CODE", "SUBJECT", "WHAT"]);
-        for Finding { kind, subject, message, since } in &verdict.findings {
+        for Finding { kind, subject, message, since, .. } in &verdict.findings {
             let since = since.map(|since| format!(" (since {since:.0})")).unwrap_or_default();
             let what = format!("{}{since}", plain(message));
             table.add_row([kind.severity.as_str(), kind.code, &plain(&subject.to_string()), &what]);
@@ -125,7 +125,7 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// With all words: who runs a command reads what his own credentials were told.
-    fn of(Finding { kind, subject, message, since }: &'a Finding) -> Self {
+    fn of(Finding { kind, subject, message, since, .. }: &'a Finding) -> Self {
         Self {
             code: kind.code,
             severity: kind.severity,
@@ -178,6 +178,7 @@ mod tests {
             subject: Subject::Service(ObjectName::new("shop", "web")),
             message: message.to_owned(),
             since: None,
+            seen_since: None,
         };
         let findings = vec![finding(&DARK_ZONE, "Zone a|b is dark.\u{1b}[2J"), finding(&LINT_STYLE, "It says \"TRUE\".")];
         let outcome =

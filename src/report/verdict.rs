@@ -154,8 +154,10 @@ mod tests {
 
     fn outcome(kinds: &[&'static FindingKind]) -> Outcome {
         let subject = || Subject::Service(ObjectName::new("shop", "web"));
-        let findings =
-            kinds.iter().map(|kind| Finding { kind, subject: subject(), message: String::new(), since: None }).collect();
+        let findings = kinds
+            .iter()
+            .map(|kind| Finding { kind, subject: subject(), message: String::new(), since: None, seen_since: None })
+            .collect();
         Outcome { evaluated_at: NOW, families: Vec::new(), findings, muted: Vec::new(), runs: Vec::new() }
     }
 

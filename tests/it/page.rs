@@ -7,4 +7,5 @@ mod large;
 mod numbers;
 mod safe;
 mod stage;
+mod truth;
 mod urls;

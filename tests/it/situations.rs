@@ -246,7 +246,7 @@ pub(crate) fn faults() -> impl Iterator<Item = (&'static str, fn(&mut Situation)
     faults::FAULTS.iter().map(|(what, _, change)| (*what, *change))
 }
 
-fn failure(category: FailureCategory) -> Arc<Failure> {
+pub(crate) fn failure(category: FailureCategory) -> Arc<Failure> {
     Arc::new(Failure { category, operation: "x:Y".into(), message: "no".into() })
 }
 

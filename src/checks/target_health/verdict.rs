@@ -45,6 +45,11 @@ impl<'a> Sampled<'a> {
         Some(Self { id, group, targets: &health.targets, sampled_at: part.fetched_at?, changed_at: health.changed_at })
     }
 
+    /// Since when the targets are as they are, where that was seen: the first sample's own time says nothing.
+    pub(in crate::checks) fn unchanged_since(&self) -> Option<Timestamp> {
+        (self.changed_at < self.sampled_at).then_some(self.changed_at)
+    }
+
     /// How many targets are in a state.
     pub(in crate::checks) fn count(&self, state: TargetState) -> usize {
         self.targets.iter().filter(|target| target.state == state).count()
@@ -87,9 +92,12 @@ pub(in crate::checks) fn is_unhealthy(target: &Target) -> bool {
 /// Writes the findings of one group.
 pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backing<'_>, snapshot: &Snapshot, hold_down: Duration) {
     let subject = || Subject::TargetGroup(sampled.id.clone());
-    let since = Some(sampled.changed_at);
+    let since = sampled.unchanged_since();
     if sampled.is_in_use(snapshot) {
         if let Some(message) = no_healthy_target(sampled, backing, snapshot, hold_down) {
+            // While nothing is registered AWS may be as it is for days: it is the endpoints that came.
+            let empty = sampled.targets.iter().all(|target| target.state == TargetState::Draining);
+            let since = if empty { since.max(backing.changed_at) } else { since };
             report.find(&NO_HEALTHY_TARGET, subject(), since, message);
         } else if let Some(message) = unhealthy_targets(sampled, backing, snapshot, hold_down) {
             report.find(&UNHEALTHY_TARGETS, subject(), since, message);
@@ -108,7 +116,9 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
             backing_name(sampled.group),
             list(&missing)
         );
-        report.find(&MISSING_TARGETS, subject(), since, message);
+        // Since the first of them was to be there, or since AWS lost it.
+        let began = missing.iter().map(|key| since.max(expectation.expected[key].changed_at)).min().flatten();
+        report.find(&MISSING_TARGETS, subject(), began, message);
     }
     let node_changed_at = |key: &Key<'_>| {
         let Key::Named(instance, _) = key else { return None };
@@ -127,7 +137,9 @@ pub(super) fn judge(report: &mut Report, sampled: &Sampled<'_>, backing: &Backin
             backing_name(sampled.group),
             list(&unexpected)
         );
-        report.find(&UNEXPECTED_TARGETS, subject(), since, message);
+        // Since what stood behind them went, or since AWS got them.
+        let began = unexpected.iter().map(|key| since.max(expectation.changed_at).max(node_changed_at(key))).min().flatten();
+        report.find(&UNEXPECTED_TARGETS, subject(), began, message);
     }
 }
 

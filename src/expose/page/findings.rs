@@ -54,10 +54,7 @@ fn entry(frame: &Frame, finding: &FindingView, others: &[&FindingView]) -> Marku
                 p class="do" { strong { "What to do: " } (finding.action) }
             }
             div class="since" {
-                @match finding.since {
-                    Some(since) => { "since " (frame.moment(since)) }
-                    None => "since: unknown",
-                }
+                (frame.since(finding.since, finding.seen_since))
             }
         }
     }

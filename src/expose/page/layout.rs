@@ -82,6 +82,14 @@ impl List {
         }
     }
 
+    /// Whether what it lists is in namespaces.
+    pub(crate) fn is_namespaced(self) -> bool {
+        match self {
+            Self::Findings | Self::Services | Self::Drift | Self::Orphans | Self::Muted => true,
+            Self::Subnets | Self::SecurityGroups | Self::Quotas | Self::Sources => false,
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -107,6 +115,11 @@ impl Frame {
         }
     }
 
+    /// The same with what is left out here: who goes from one list to another keeps the filters.
+    pub(crate) fn kept(&self, path: &str) -> String {
+        format!("{}{}", self.link(path), self.asked.link(1))
+    }
+
     /// A Service by its name, linked where it has a page: tags name Services that have gone, too.
     pub(crate) fn service(&self, namespace: &str, name: &str) -> Markup {
         let said = html! { (namespace) "/" wbr; (name) };
@@ -120,6 +133,15 @@ impl Frame {
     /// A moment as its age, with the time itself beside it.
     pub(crate) fn moment(&self, at: Timestamp) -> Markup {
         html! { time datetime=(seconds(at)) { (age(self.now, at)) " " small class="quiet nowrap" { (clock(at, self.now)) } } }
+    }
+
+    /// For how long something is so. What is older than the first look is so for at least as long as it was looked at.
+    pub(crate) fn since(&self, since: Option<Timestamp>, seen_since: Option<Timestamp>) -> Markup {
+        let Some((at, lasted)) = since.or(seen_since).zip(lasted(self.now, since, seen_since)) else {
+            return html! { "since: unknown" };
+        };
+        let when = if since.is_some() { "since" } else { "seen since" };
+        html! { time datetime=(seconds(at)) { (lasted) " " small class="quiet" { (when) " " (clock(at, self.now)) } } }
     }
 
     /// The whole page.
@@ -142,9 +164,9 @@ impl Frame {
                         span class="where" { @if let Some(place) = &self.place { (place) } @else { "the cluster is not known yet" } }
                         nav class="sections" aria-label="Pages" {
                             ul {
-                                li { a href=(self.link("")) aria-current=[(here == Place::Overview).then_some("page")] { "Overview" } }
+                                li { a href=(self.kept("")) aria-current=[(here == Place::Overview).then_some("page")] { "Overview" } }
                                 @for list in List::ALL {
-                                    li { a href=(self.link(list.path())) aria-current=[(here == Place::In(list)).then_some("page")] { (list.name()) } }
+                                    li { a href=(self.kept(list.path())) aria-current=[(here == Place::In(list)).then_some("page")] { (list.name()) } }
                                 }
                             }
                         }
@@ -254,6 +276,12 @@ pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
         return format!("in {}", length(-ago));
     }
     if ago < SignedDuration::from_secs(1) { "just now".to_owned() } else { format!("{} ago", length(ago)) }
+}
+
+/// For how long something is so, in words; nothing where nobody knows.
+pub(crate) fn lasted(now: Timestamp, since: Option<Timestamp>, seen_since: Option<Timestamp>) -> Option<String> {
+    let ago = |at| length(now.duration_since(at).max(SignedDuration::ZERO));
+    since.map(|at| format!("for {}", ago(at))).or_else(|| seen_since.map(|at| format!("for at least {}", ago(at))))
 }
 
 /// A length of time in one unit, or two where the first is small.

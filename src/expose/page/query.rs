@@ -26,6 +26,9 @@ pub(crate) enum AskedError {
     /// A filter.
     #[error(transparent)]
     Filter(#[from] QueryError),
+    /// Two numbers of a page.
+    #[error("the parameter page is given twice")]
+    Twice,
     /// The number of a page.
     #[error("the parameter page is {0:?}: it is a whole number from 1 on")]
     Page(String),
@@ -40,6 +43,9 @@ impl Asked {
         let (pages, filters): (Vec<_>, Vec<_>) = parameters.iter().partition(|(name, _)| name == "page");
         let filters = filters.into_iter().map(|(name, value)| (&**name, &**value));
         let filter = Query::read(filters, FILTERS)?;
+        if pages.len() > 1 {
+            return Err(AskedError::Twice);
+        }
         let mut page = None;
         for (_, value) in pages.into_iter().filter(|(_, value)| !value.is_empty()) {
             match value.parse() {
@@ -198,6 +204,7 @@ mod tests {
             let told = read(&[(name, value)]).unwrap_err().to_string();
             assert!(told.contains(&format!("parameter {name} is {value:?}: ")), "{told}");
         }
+        assert_eq!(read(&[("page", "1"), ("page", "2")]), Err(AskedError::Twice));
         assert!(read(&[("colour", "red")]).unwrap_err().to_string().contains("\"colour\""));
         assert!(read(&[("page", "2")]).unwrap().whole().unwrap_err().to_string().contains("page is \"2\""));
         assert_eq!(read(&[("page", "1")]).unwrap().whole().unwrap(), Asked::default());

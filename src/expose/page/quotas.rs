@@ -52,8 +52,11 @@ fn walls(scheme: &SchemeHeadroomView) -> Markup {
             h3 { (scheme.scheme) }
             @match &scheme.first_wall {
                 Some(wall) => {
-                    p { span class="big" { (number(wall)) } " more load balancers fit" }
+                    p { span class="big" { (number(wall)) } " more load balancers fit" @if is_of_zones(wall) { " in every zone in use" } }
                     p { "First wall: " strong { (constraint(&wall.constraint)) } }
+                    @if is_of_zones(wall) && let Some(beyond) = scheme.walls.iter().find(|other| !is_of_zones(other)) {
+                        p { "Without a zone that has no address left for them " strong { (number(beyond)) } " fit." }
+                    }
                 }
                 None => p { (unknown()) },
             }
@@ -69,6 +72,11 @@ fn walls(scheme: &SchemeHeadroomView) -> Markup {
             }
         }
     }
+}
+
+/// Whether a wall only keeps load balancers out of a zone: the controller leaves that zone out and makes them all the same.
+pub(super) fn is_of_zones(wall: &WallView) -> bool {
+    &*wall.constraint == "subnets_current_zones"
 }
 
 /// A wall as people call it.
@@ -202,6 +210,8 @@ fn more(frame: &Frame, quota: &QuotaView) -> Markup {
         }
         @if quota.requests.is_none() && quota.adjustable { p class="request quiet" { "Whether more was asked for is unknown." } }
         @match &quota.increase {
+            // AWS refuses a second request for a quota while one is open.
+            Some(_) if quota.requests.iter().flatten().next().is_some() => span class="quiet" { "AWS takes one request at a time" },
             Some(increase) => details {
                 summary { "Ask for " (said(increase.desired.0)) }
                 code class="command" { (increase.command) }

@@ -136,7 +136,7 @@ pub(crate) fn sources(frame: &Frame, view: &SourcesView, extent: Extent) -> Resu
 }
 
 fn put(frame: &Frame, list: List, heading: &str, window: &Window, extent: Extent, said: Markup, content: Markup) -> Markup {
-    let all = format!("{}{}", frame.link(list.path()), frame.asked.link(1));
+    let all = frame.kept(list.path());
     let beside = html! {
         @if extent == Extent::Short && window.left_out() > 0 {
             a class="more" href=(all) { "All " (window.total) span class="sr" { " of " (list.name()) } }

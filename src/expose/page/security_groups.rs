@@ -20,10 +20,14 @@ const COUNTED: [(&str, &str, &str); 4] = [
     ("outbound", "ipv6", "Outbound IPv6"),
 ];
 
-/// The groups, the fullest first.
+/// The groups, those in trouble first and then the fullest: a frontend group may stand at its limit for ever, and must not hide
+/// the endpoint group that stops the next load balancer.
 pub(crate) fn order(groups: &mut [SecurityGroupRow]) {
-    let most = |group: &SecurityGroupRow| group.rules.iter().map(|rules| rules.used).max();
-    groups.sort_by(|a, b| most(b).cmp(&most(a)).then_with(|| a.id.cmp(&b.id)));
+    let rank = |group: &SecurityGroupRow| {
+        let worst = group.findings.iter().map(|finding| finding.severity).max();
+        (worst, group.rules.iter().map(|rules| rules.used).max())
+    };
+    groups.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id)));
 }
 
 /// The table.
@@ -39,7 +43,7 @@ pub(crate) fn list(frame: &Frame, view: &SecurityGroupsView, window: &Window) ->
     let [a, b, c, d] = COUNTED.map(|(_, _, name)| name);
     table(
         "security-groups",
-        "Rules used of the quota, which holds for each direction and address family apart. The fullest groups come first.",
+        "Rules used of the quota, which holds for each direction and address family apart. Those in trouble come first, then the fullest.",
         &["Security group", "Part it plays", a, b, c, d],
         html! {
             @for group in rows {
@@ -125,5 +129,42 @@ fn tone(rules: &RulesView, limit: f64, assumed: Option<bool>) -> Tone {
         Tone::Warning
     } else {
         Tone::Good
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::catalogue::RULES_EXHAUSTED;
+    use crate::checks::model::{Finding, Subject};
+    use crate::expose::view::findings::FindingView;
+    use crate::inventory::parts::Parts;
+    use crate::inventory::snapshot::{Expiry, Snapshot};
+
+    fn group(id: &str, used: u64, in_trouble: bool) -> SecurityGroupRow {
+        let expiry = Expiry { max_staleness: std::time::Duration::from_secs(1800) };
+        let nothing = Snapshot::join(Parts::default(), jiff::Timestamp::UNIX_EPOCH, expiry);
+        let finding = || Finding {
+            kind: &RULES_EXHAUSTED,
+            subject: Subject::SecurityGroup(id.into()),
+            message: String::new(),
+            since: None,
+            seen_since: None,
+        };
+        SecurityGroupRow {
+            id: id.into(),
+            name: None,
+            vpc_id: None,
+            roles: Vec::new(),
+            rules: vec![RulesView { direction: "inbound".into(), ip_family: "ipv4".into(), used, left: None, needed: None }],
+            findings: in_trouble.then(|| FindingView::of(&finding(), &nothing)).into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn a_full_frontend_group_does_not_hide_the_endpoint_group_that_stops_the_next_load_balancer() {
+        let mut all = [group("sg-front", 60, false), group("sg-small", 3, false), group("sg-nodes", 59, true)];
+        order(&mut all);
+        assert_eq!(all.map(|group| group.id.to_string()), ["sg-nodes", "sg-front", "sg-small"]);
     }
 }

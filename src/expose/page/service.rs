@@ -30,7 +30,7 @@ pub(crate) fn page(frame: &Frame, view: &ServiceView) -> Markup {
         dl class="facts wide" {
             (fact("Owner", services::owner(row)))
             (fact("Targets", services::targets(row.targets.as_deref(), row.zones.as_deref(), &of)))
-            (fact("Healthy in its zones", services::zones(row.zones.as_deref(), &of)))
+            (fact("Healthy in its zones", services::zones(row.zones.as_deref(), row.cross_zone, &of)))
             (fact("Annotations that drift", number(row.drifted_annotations, "service_drifted_annotations", &of)))
             (fact("Edited since it was made", number(row.edited_annotations, "service_edited_annotations", &of)))
             (fact("Problems as written", number(row.lint_problems, "service_lint_problems", &of)))
@@ -132,7 +132,7 @@ fn target_groups(groups: &[TargetGroupView]) -> Markup {
                         (services::targets(group.targets.as_deref(), group.zones.as_deref(), &of))
                         @for reason in &group.unhealthy_reasons { small { (reason.count) " " (reason.reason) } }
                     }
-                    td { (services::zones(group.zones.as_deref(), &of)) }
+                    td { (services::zones(group.zones.as_deref(), group.cross_zone, &of)) }
                     td { @match group.cross_zone { Some(true) => "on", Some(false) => "off", None => (unknown()) } }
                     td class="number" { (count(group.expected, "target_group_expected_targets")) }
                     td class="number" { (count(group.missing, "target_group_missing_targets")) }

@@ -35,7 +35,7 @@ fn row(frame: &Frame, service: &ServiceRow) -> Markup {
             td { (load_balancers(service)) }
             td { (schemes(&service.load_balancers)) }
             td { (targets(service.targets.as_deref(), service.zones.as_deref(), &[("namespace", &service.namespace), ("service", &service.name)])) }
-            td { (zones(service.zones.as_deref(), &[("namespace", &service.namespace), ("service", &service.name)])) }
+            td { (zones(service.zones.as_deref(), service.cross_zone, &[("namespace", &service.namespace), ("service", &service.name)])) }
             td {
                 @if let Some(worst) = service.worst { (tag(worst)) }
                 @else { span class="quiet" { "none" } }
@@ -97,7 +97,7 @@ fn schemes(load_balancers: &[LoadBalancerRow]) -> Markup {
 pub(crate) fn targets(states: Option<&[StateCount]>, zones: Option<&[ZoneTargets]>, of: &[(&str, &str)]) -> Markup {
     let Some(states) = states else { return unknown() };
     let all: u64 = states.iter().map(|state| state.count).sum();
-    let fails = zones.is_none_or(|zones| zones.iter().any(|zone| zone.failing > 0));
+    let fails = fails(zones);
     html! {
         @if all == 0 { span class="quiet" { "none registered" } }
         @else {
@@ -114,38 +114,51 @@ pub(crate) fn targets(states: Option<&[StateCount]>, zones: Option<&[ZoneTargets
     }
 }
 
-fn tone_of(state: &str, fails: bool) -> &'static str {
-    match state {
-        "healthy" => "good",
-        "unhealthy" | "unhealthy.draining" | "unavailable" if fails => "critical",
-        "unhealthy" | "unhealthy.draining" | "unavailable" => "",
+/// Whether a target is known to fail; `None` where nobody can say.
+fn fails(zones: Option<&[ZoneTargets]>) -> Option<bool> {
+    let known: Vec<_> = zones?.iter().map(|zone| zone.failing).collect();
+    if known.iter().flatten().any(|failing| *failing > 0) {
+        return Some(true);
+    }
+    known.iter().all(Option::is_some).then_some(false)
+}
+
+fn tone_of(state: &str, fails: Option<bool>) -> &'static str {
+    match (state, fails) {
+        ("healthy", _) => "good",
+        ("unhealthy" | "unhealthy.draining" | "unavailable", Some(true)) => "critical",
+        ("unhealthy" | "unhealthy.draining" | "unavailable", Some(false)) => "",
         _ => "warning",
     }
 }
 
-/// Healthy targets of all, by zone, of what `of` names.
-pub(crate) fn zones(zones: Option<&[ZoneTargets]>, of: &[(&str, &str)]) -> Markup {
+/// Healthy targets of all, by zone, of what `of` names. A zone without a healthy one is dark only where the targets of other
+/// zones do not serve it.
+pub(crate) fn zones(zones: Option<&[ZoneTargets]>, cross_zone: Option<bool>, of: &[(&str, &str)]) -> Markup {
     let Some(zones) = zones else { return unknown() };
     html! {
         ul class="zones" {
             @for zone in zones {
                 @let all = zone.healthy + zone.other;
                 @let labels = |state| [of, &[("availability_zone", &*zone.zone), ("state", state)]].concat();
-                li class={ "tag " (zone_tone(zone)) } {
+                @let tone = zone_tone(zone, cross_zone);
+                li class={ "tag " (tone) } {
                     (zone.zone) " "
                     (summed(zone.healthy, "zone_targets", &labels("healthy"))) "/" span title={ (said(zone.other as f64)) " not healthy" } { (all) }
-                    @if zone_tone(zone) == "critical" { " dark" }
+                    @if zone.healthy == 0 && zone.failing.is_some_and(|failing| failing > 0) {
+                        @if cross_zone == Some(false) { " dark" } @else { " none healthy" }
+                    }
                 }
             }
         }
     }
 }
 
-fn zone_tone(zone: &ZoneTargets) -> &'static str {
+fn zone_tone(zone: &ZoneTargets, cross_zone: Option<bool>) -> &'static str {
     match (zone.healthy, zone.failing) {
-        (0, 0) => "",
-        (_, 0) => "good",
-        (0, _) => "critical",
+        (_, None) | (0, Some(0)) => "",
+        (_, Some(0)) => "good",
+        (0, _) if cross_zone != Some(true) => "critical",
         _ => "warning",
     }
 }
@@ -188,11 +201,48 @@ pub(crate) fn others(view: &ServicesView) -> Markup {
                             th scope="row" { span class="mono" { (one.name.as_ref().unwrap_or(&one.id)) } }
                             td { (one.protocol) " to " (one.target_type) }
                             td { (targets(one.targets.as_deref(), one.zones.as_deref(), &of)) }
-                            td { (zones(one.zones.as_deref(), &of)) }
+                            td { (zones(one.zones.as_deref(), one.cross_zone, &of)) }
                         }
                     }
                 },
             ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(healthy: u64, failing: Option<u64>) -> [ZoneTargets; 1] {
+        [ZoneTargets { zone: "us-east-1a".into(), healthy, other: 3, failing }]
+    }
+
+    fn said(zone: &[ZoneTargets], cross_zone: Option<bool>) -> (String, bool, bool) {
+        let text = zones(Some(zone), cross_zone, &[]).into_string();
+        let class = text.split("class=\"tag ").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        (class, text.contains(" dark"), text.contains(" none healthy"))
+    }
+
+    #[test]
+    fn a_zone_is_dark_only_where_other_zones_do_not_serve_it() {
+        let failing = zone(0, Some(3));
+        assert_eq!(said(&failing, Some(false)), ("critical".to_owned(), true, false));
+        assert_eq!(said(&failing, Some(true)), ("warning".to_owned(), false, true));
+        assert_eq!(said(&failing, None), ("critical".to_owned(), false, true));
+        assert_eq!(said(&zone(2, Some(1)), Some(false)), ("warning".to_owned(), false, false));
+    }
+
+    #[test]
+    fn what_fails_by_design_or_unknown_is_no_alarm() {
+        for failing in [Some(0), None] {
+            assert_eq!(said(&zone(0, failing), Some(false)), (String::new(), false, false));
+        }
+        assert_eq!(said(&zone(2, Some(0)), Some(false)), ("good".to_owned(), false, false));
+        let states = [StateCount { state: "unhealthy".into(), count: 3 }];
+        for (failing, class) in [(Some(3), "critical"), (Some(0), ""), (None, "warning")] {
+            let text = targets(Some(&states), Some(&zone(0, failing)), &[]).into_string();
+            assert!(text.contains(&format!("class=\"tag {class}\"")), "{text}");
         }
     }
 }

@@ -8,9 +8,10 @@ use super::numbers::measured;
 use super::query::{Segment, Window};
 use crate::expose::view::subnets::{DiscoveryView, SubnetRow, SubnetsView};
 
-/// The subnets, those with the fewest free addresses first.
+/// The subnets, those with the fewest free addresses first. One without IPv4 addresses has none that could run out.
 pub(crate) fn order(subnets: &mut [SubnetRow]) {
-    subnets.sort_by(|a, b| (a.available_addresses, &a.zone, &a.id).cmp(&(b.available_addresses, &b.zone, &b.id)));
+    let free = |subnet: &SubnetRow| subnet.available_addresses.unwrap_or(u64::MAX);
+    subnets.sort_by(|a, b| (free(a), &a.zone, &a.id).cmp(&(free(b), &b.zone, &b.id)));
 }
 
 /// In how many zones the next load balancer would be.
@@ -112,5 +113,34 @@ pub(crate) fn choice(discovery: &[DiscoveryView], scheme: &str, id: &str) -> Mar
     html! {
         span class={ "tag " (tone) } data-holds=(series) { (word) }
         @if word != "chosen" { small { (found.reason) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(id: &str, available: Option<u64>) -> SubnetRow {
+        SubnetRow {
+            id: id.into(),
+            name: None,
+            vpc_id: "vpc-1".into(),
+            zone: "us-east-1a".into(),
+            zone_id: "use1-az1".into(),
+            cidr: None,
+            available_addresses: available,
+            addresses: available.map(|_| 251),
+            route: None,
+            discovery: Vec::new(),
+            load_balancer_count: 0,
+            findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_fullest_come_first_and_those_without_addresses_last() {
+        let mut all = [("six", None), ("roomy", Some(200)), ("full", Some(0))].map(|(id, available)| subnet(id, available));
+        order(&mut all);
+        assert_eq!(all.map(|subnet| subnet.id.to_string()), ["full", "roomy", "six"]);
     }
 }

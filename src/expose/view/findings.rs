@@ -13,7 +13,7 @@ use crate::expose::view::Text;
 use crate::expose::view::query::Query;
 use crate::expose::view::verdict::VerdictView;
 use crate::inventory::ids::ObjectName;
-use crate::inventory::snapshot::Snapshot;
+use crate::inventory::snapshot::{Owner, Snapshot};
 
 /// What is wrong in the latest picture.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -53,8 +53,10 @@ pub struct FindingView {
     pub action: &'static str,
     /// Where the documentation says more of it, from the root of the repository.
     pub page: String,
-    /// Since when, where that is known.
+    /// When it began; `null` where that is not known, as of what is older than this process.
     pub since: Option<Timestamp>,
+    /// Since when this process finds it without a break: it is at least so old. `null` in a recorded picture.
+    pub seen_since: Option<Timestamp>,
 }
 
 /// What a finding is about.
@@ -95,11 +97,11 @@ impl FindingsView {
 impl FindingView {
     /// That of a finding.
     pub fn of(finding: &Finding, snapshot: &Snapshot) -> Self {
-        let Finding { kind, subject, since, .. } = finding;
+        let Finding { kind, subject, since, seen_since, .. } = finding;
         let service = service_of(subject, snapshot);
         let namespace = match subject {
             Subject::Gateway(name) | Subject::TargetGroupBinding(name) => Some(&name.namespace),
-            _ => service.map(|service| &service.namespace),
+            _ => service.map(|service| &service.namespace).or_else(|| gateway_of(subject, snapshot).map(|name| &name.namespace)),
         };
         Self {
             code: kind.code,
@@ -112,7 +114,21 @@ impl FindingView {
             action: kind.action,
             page: kind.page(),
             since: *since,
+            seen_since: *seen_since,
         }
+    }
+}
+
+/// The Gateway whose load balancer it is, or whose load balancer a target group is on.
+fn gateway_of<'a>(subject: &'a Subject, snapshot: &'a Snapshot) -> Option<&'a ObjectName> {
+    let id = match subject {
+        Subject::LoadBalancer(id) => id,
+        Subject::TargetGroup(id) => snapshot.target_groups.get(id)?.load_balancer.as_ref()?,
+        _ => return None,
+    };
+    match &snapshot.load_balancers.get(id)?.owner {
+        Owner::Gateway(name) => Some(name),
+        _ => None,
     }
 }
 
@@ -249,6 +265,7 @@ mod tests {
             subject: Subject::Service(ObjectName::new("shop", "web")),
             message: "scheme is internal".to_owned(),
             since: None,
+            seen_since: None,
         };
         let json = serde_json::to_value(FindingView::of(&finding, &snapshot(Parts::default()))).unwrap();
         assert_eq!((&json["code"], &json["severity"]), (&"NLB501".into(), &"warning".into()));
@@ -268,7 +285,7 @@ mod tests {
         let status = SourceStatus { failure: Some(Arc::new(failure)), ..SourceStatus::default() };
         let sources = Arc::new(BTreeMap::from([(Arc::from("aws_subnets"), status)]));
         let subject = Subject::Source("aws_subnets".into());
-        let finding = Finding { kind: &catalogue::SOURCE_DENIED, subject, message, since: None };
+        let finding = Finding { kind: &catalogue::SOURCE_DENIED, subject, message, since: None, seen_since: None };
         let view = FindingView::of(&finding, &snapshot(Parts { sources, ..Parts::default() }));
         assert_eq!(view.message, "ec2:DescribeSubnets: denied; never succeeded.");
     }

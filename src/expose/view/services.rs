@@ -13,7 +13,7 @@ use crate::checks::{Judged, lint};
 use crate::expose::view::findings::{ByOwner, FindingCounts, FindingView};
 use crate::expose::view::load_balancers::{LoadBalancerRow, LoadBalancerView};
 use crate::expose::view::query::Query;
-use crate::expose::view::target_groups::{StateCount, Sums, TargetGroupView, ZoneTargets};
+use crate::expose::view::target_groups::{StateCount, Sums, TargetGroupView, Undecided, ZoneTargets};
 use crate::expose::view::{Families, Text, is_complete, label, text};
 use crate::inventory::history::When;
 use crate::inventory::ids::{LoadBalancerId, ObjectName, TargetGroupId};
@@ -65,6 +65,8 @@ pub struct ServiceRow {
     pub targets: Option<Vec<StateCount>>,
     /// The same by zone.
     pub zones: Option<Vec<ZoneTargets>>,
+    /// Whether targets of all zones serve each zone; `null` where its groups differ, and where that is not known.
+    pub cross_zone: Option<bool>,
     /// Expected targets that are not registered, of all its groups.
     pub missing: Option<u64>,
     /// Registered targets with nothing behind them, of all its groups.
@@ -172,6 +174,7 @@ struct Belongings<'a> {
     judged: &'a Judged,
     families: Families<'a>,
     groups: BTreeMap<&'a ObjectName, BTreeSet<&'a TargetGroupId>>,
+    undecided: Undecided,
 }
 
 impl<'a> Belongings<'a> {
@@ -185,7 +188,7 @@ impl<'a> Belongings<'a> {
                 groups.entry(service).or_default().insert(id);
             }
         }
-        Self { judged, families: Families::of(&judged.outcome), groups }
+        Self { judged, families: Families::of(&judged.outcome), groups, undecided: Undecided::of(snapshot) }
     }
 
     /// Services that ask for a load balancer, those that are being deleted, and those that have one all the same.
@@ -212,7 +215,7 @@ impl<'a> Belongings<'a> {
         let Self { judged, families, .. } = self;
         let key = [&*name.namespace, &*name.name];
         let info = families.samples("service_info", &key).first();
-        let Sums { targets, zones, missing, unexpected } = Sums::of(self.groups_of(name), families);
+        let Sums { targets, zones, missing, unexpected, cross_zone } = Sums::of(self.groups_of(name), families, &self.undecided);
         let blocked = families.samples("service_blocked", &key).iter();
         let load_balancers = self.load_balancers_of(name);
         ServiceRow {
@@ -227,6 +230,7 @@ impl<'a> Belongings<'a> {
             load_balancers: load_balancers.filter_map(|id| LoadBalancerRow::of(id, &judged.snapshot, families)).collect(),
             targets,
             zones,
+            cross_zone,
             missing,
             unexpected,
             drifted_annotations: families.count("service_drifted_annotations", &key),
@@ -295,7 +299,7 @@ impl ServicesView {
 
 /// What belongs to none of these Services.
 fn others(belongings: &Belongings<'_>, services: &BTreeSet<ObjectName>) -> (Vec<LoadBalancerView>, Vec<TargetGroupView>) {
-    let Belongings { judged, families, groups } = belongings;
+    let Belongings { judged, families, groups, undecided } = belongings;
     let snapshot = &*judged.snapshot;
     let is_other = |id: &&LoadBalancerId| owner(snapshot, id).is_none_or(|name| !services.contains(name));
     let load_balancers = snapshot.load_balancers.keys().filter(is_other);
@@ -303,7 +307,7 @@ fn others(belongings: &Belongings<'_>, services: &BTreeSet<ObjectName>) -> (Vec<
     let target_groups = snapshot.target_groups.keys().filter(|id| !taken.contains(id));
     (
         load_balancers.filter_map(|id| LoadBalancerView::of(id, snapshot, families)).collect(),
-        target_groups.filter_map(|id| TargetGroupView::of(id, snapshot, families)).collect(),
+        target_groups.filter_map(|id| TargetGroupView::of(id, snapshot, families, undecided)).collect(),
     )
 }
 
@@ -314,7 +318,7 @@ impl ServiceView {
         if !belongings.services().contains(name) {
             return None;
         }
-        let Belongings { families, .. } = &belongings;
+        let Belongings { families, undecided, .. } = &belongings;
         let snapshot = &*judged.snapshot;
         let service = snapshot.parts.services.get().and_then(|all| all.get(name));
         let key = [&*name.namespace, &*name.name];
@@ -331,7 +335,10 @@ impl ServiceView {
             evaluated_at: judged.outcome.evaluated_at,
             service: belongings.row(name, FindingCounts::of(&findings)),
             load_balancers: load_balancers.filter_map(|id| LoadBalancerView::of(id, snapshot, families)).collect(),
-            target_groups: belongings.groups_of(name).filter_map(|id| TargetGroupView::of(id, snapshot, families)).collect(),
+            target_groups: belongings
+                .groups_of(name)
+                .filter_map(|id| TargetGroupView::of(id, snapshot, families, undecided))
+                .collect(),
             drift: service.map(|service| drift(judged, families, service)).unwrap_or_default(),
             edited: service.map(|service| edited(snapshot, families, service)).unwrap_or_default(),
             lint: service.map(|service| problems(snapshot, families, service)).unwrap_or_default(),

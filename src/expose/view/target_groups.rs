@@ -1,14 +1,15 @@
 //! Which targets of a group serve, which do not and why, and what does the cluster have behind it?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::checks::zones::{EVERYWHERE, undecided};
 use crate::expose::view::load_balancers::{QuotaUseView, quota_uses};
 use crate::expose::view::{Families, Text, label, text, whole};
-use crate::inventory::ids::TargetGroupId;
+use crate::inventory::ids::{TargetGroupId, ZoneName};
 use crate::inventory::snapshot::Snapshot;
 
 /// Everything of a target group.
@@ -105,8 +106,9 @@ pub struct ZoneTargets {
     pub healthy: u64,
     /// Those in any other state.
     pub other: u64,
-    /// Of the others, those that fail though something serves behind them.
-    pub failing: u64,
+    /// Of the others, those that fail though something serves behind them; `null` where none is known to and it cannot be known
+    /// of all.
+    pub failing: Option<u64>,
 }
 
 /// Endpoints of a Service.
@@ -143,7 +145,7 @@ pub struct TargetView {
 
 impl TargetGroupView {
     /// That of a target group of the picture.
-    pub(super) fn of(id: &TargetGroupId, snapshot: &Snapshot, families: &Families<'_>) -> Option<Self> {
+    pub(super) fn of(id: &TargetGroupId, snapshot: &Snapshot, families: &Families<'_>, undecided: &Undecided) -> Option<Self> {
         let info = families.samples("target_group_info", &[id.as_str()]).first()?;
         let found = snapshot.target_groups.get(id);
         let key = [id.as_str()];
@@ -165,7 +167,7 @@ impl TargetGroupView {
             weights: load_balancer.as_ref().map(|lb| weights(id, lb, families)).unwrap_or_default(),
             targets: targets(id, families),
             unhealthy_reasons: reasons.map(|it| ReasonCount { reason: label(it, 1), count: whole(it.value) }).collect(),
-            zones: zones(id, families),
+            zones: zones(id, families, undecided),
             endpoints: endpoints("ready").map(|ready| EndpointCounts {
                 ready,
                 not_ready: endpoints("not_ready").unwrap_or(0),
@@ -209,8 +211,24 @@ pub(super) fn targets(id: &TargetGroupId, families: &Families<'_>) -> Option<Vec
     (!samples.is_empty()).then_some(counts)
 }
 
+/// Where it cannot be said whether targets fail: what is not told of failing is not 0 there.
+#[derive(Debug)]
+pub(super) struct Undecided(BTreeSet<(TargetGroupId, ZoneName)>);
+
+impl Undecided {
+    /// Those of a picture.
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self(undecided(snapshot))
+    }
+
+    fn has(&self, id: &TargetGroupId, zone: &str) -> bool {
+        // Of most pictures nothing is undecided.
+        !self.0.is_empty() && self.0.contains(&(id.clone(), ZoneName::from(zone)))
+    }
+}
+
 /// A group's registered targets by zone.
-pub(super) fn zones(id: &TargetGroupId, families: &Families<'_>) -> Option<Vec<ZoneTargets>> {
+pub(super) fn zones(id: &TargetGroupId, families: &Families<'_>, undecided: &Undecided) -> Option<Vec<ZoneTargets>> {
     let samples = families.samples("target_group_zone_targets", &[id.as_str()]);
     let mut zones: BTreeMap<Text, (u64, u64)> = BTreeMap::new();
     for sample in samples {
@@ -218,7 +236,15 @@ pub(super) fn zones(id: &TargetGroupId, families: &Families<'_>) -> Option<Vec<Z
         let counted = if sample.labels[2].as_str() == "healthy" { healthy } else { other };
         *counted = whole(sample.value);
     }
-    let failing = |zone: &Text| families.count("target_group_failing_targets", &[id.as_str(), zone]).unwrap_or(0);
+    // Targets outside the VPC are counted in every zone.
+    let failing = |zone: &Text| {
+        let places = [&**zone, EVERYWHERE];
+        let known = places.map(|place| families.count("target_group_failing_targets", &[id.as_str(), place]));
+        match known.iter().flatten().sum::<u64>() {
+            0 if places.iter().any(|place| undecided.has(id, place)) => None,
+            failing => Some(failing),
+        }
+    };
     let of_zone = |(zone, (healthy, other))| ZoneTargets { failing: failing(&zone), zone, healthy, other };
     (!samples.is_empty()).then(|| zones.into_iter().map(of_zone).collect())
 }
@@ -230,22 +256,34 @@ pub(super) struct Sums {
     pub(super) zones: Option<Vec<ZoneTargets>>,
     pub(super) missing: Option<u64>,
     pub(super) unexpected: Option<u64>,
+    pub(super) cross_zone: Option<bool>,
 }
 
 impl Sums {
     /// Adds up these groups; of no group nothing is known.
-    pub(super) fn of<'a>(groups: impl Iterator<Item = &'a TargetGroupId> + Clone, families: &Families<'_>) -> Self {
+    pub(super) fn of<'a>(
+        groups: impl Iterator<Item = &'a TargetGroupId> + Clone,
+        families: &Families<'_>,
+        undecided: &Undecided,
+    ) -> Self {
         if groups.clone().next().is_none() {
-            return Self { targets: None, zones: None, missing: None, unexpected: None };
+            return Self { targets: None, zones: None, missing: None, unexpected: None, cross_zone: None };
         }
         let sum = |family| groups.clone().map(|id| families.count(family, &[id.as_str()])).sum::<Option<u64>>();
         Self {
             targets: add_states(groups.clone(), families),
-            zones: add_zones(groups.clone(), families),
+            zones: add_zones(groups.clone(), families, undecided),
             missing: sum("target_group_missing_targets"),
             unexpected: sum("target_group_unexpected_targets"),
+            cross_zone: same(groups.map(|id| families.truth("target_group_cross_zone_enabled", &[id.as_str()]))),
         }
     }
+}
+
+/// What all of them say; `None` where they differ or one says nothing.
+fn same(mut all: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let first = all.next()?;
+    first.filter(|_| all.all(|other| other == first))
 }
 
 fn add_states<'a>(groups: impl Iterator<Item = &'a TargetGroupId>, families: &Families<'_>) -> Option<Vec<StateCount>> {
@@ -258,15 +296,23 @@ fn add_states<'a>(groups: impl Iterator<Item = &'a TargetGroupId>, families: &Fa
     Some(states.into_iter().map(|(state, count)| StateCount { state, count }).collect())
 }
 
-fn add_zones<'a>(groups: impl Iterator<Item = &'a TargetGroupId>, families: &Families<'_>) -> Option<Vec<ZoneTargets>> {
+fn add_zones<'a>(
+    groups: impl Iterator<Item = &'a TargetGroupId>,
+    families: &Families<'_>,
+    undecided: &Undecided,
+) -> Option<Vec<ZoneTargets>> {
     let mut sums: BTreeMap<Text, ZoneTargets> = BTreeMap::new();
     for id in groups {
-        for ZoneTargets { zone, healthy, other, failing } in zones(id, families)? {
-            let empty = || ZoneTargets { zone: Text::clone(&zone), healthy: 0, other: 0, failing: 0 };
+        for ZoneTargets { zone, healthy, other, failing } in zones(id, families, undecided)? {
+            let empty = || ZoneTargets { zone: Text::clone(&zone), healthy: 0, other: 0, failing: Some(0) };
             let sum = sums.entry(Text::clone(&zone)).or_insert_with(empty);
             sum.healthy += healthy;
             sum.other += other;
-            sum.failing += failing;
+            // What is known to fail fails, whatever is not known of other groups.
+            sum.failing = match (sum.failing, failing) {
+                (None | Some(0), None) | (None, Some(0)) => None,
+                (sum, failing) => Some(sum.unwrap_or(0) + failing.unwrap_or(0)),
+            };
         }
     }
     Some(sums.into_values().collect())

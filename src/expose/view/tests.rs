@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::checks::CHECKS;
+use crate::checks::fixtures::{World, endpoint, target};
 use crate::checks::model::FamilyDescription;
 use crate::config::policy::Policy;
+use crate::inventory::aws::TargetState;
+use crate::inventory::kube::TrafficPolicy;
 use crate::inventory::parts::Parts;
 use crate::inventory::snapshot::{Expiry, Snapshot};
 
@@ -70,4 +73,43 @@ fn of_an_empty_picture_every_view_can_be_made_and_knows_nothing() {
     assert!(orphans::OrphansView::of(&judged).counts.is_empty());
     let quotas = quotas::QuotasView::of(&judged, &query).quotas;
     assert!(quotas.iter().all(|quota| quota.limit.is_none() && quota.used.is_none() && quota.fullest.is_empty()));
+}
+
+/// What the list says of the zones of the fixtures' one Service.
+fn failing(world: &World) -> Vec<Option<u64>> {
+    let snapshot = world.snapshot();
+    let outcome = checks::run(CHECKS, &snapshot, &world.policy, world.now, || Duration::ZERO);
+    let judged = Judged { snapshot: snapshot.into(), outcome: outcome.into(), policy: Arc::default() };
+    let view = services::ServicesView::of(&judged, &query::Query::default());
+    let [web] = &view.services[..] else { panic!("{view:?}") };
+    web.zones.as_ref().unwrap().iter().map(|zone| zone.failing).collect()
+}
+
+#[test]
+fn how_many_targets_fail_is_a_number_only_where_it_can_be_told() {
+    assert_eq!(failing(&World::healthy()), [Some(0); 3]);
+    let mut world = World::healthy();
+    world.state("10.0.1.10", TargetState::Unhealthy);
+    assert_eq!(failing(&world), [Some(0), Some(1), Some(0)]);
+
+    // A node without a ready pod fails by design under policy Local; where the pods are is not known.
+    let mut world = World::instances();
+    world.service(|service| service.external_traffic_policy = TrafficPolicy::Local);
+    world.all_states(TargetState::Unhealthy);
+    assert_eq!(failing(&world), [Some(1); 3]);
+    world.parts.endpoint_slices = Default::default();
+    assert_eq!(failing(&world), [None; 3], "it is not 0");
+    world.all_states(TargetState::Healthy);
+    assert_eq!(failing(&world), [Some(0); 3], "none is unhealthy, so none fails");
+
+    // Targets outside the VPC serve every zone, and fail in every one.
+    let mut world = World::healthy();
+    world.health(|health| {
+        let mut outside = target("192.168.0.1", Some(8080));
+        outside.zone = Some("all".into());
+        health.targets.push(outside);
+    });
+    world.slice(|slice| slice.endpoints.push(endpoint("192.168.0.1", "node-a")));
+    world.state("192.168.0.1", TargetState::Unhealthy);
+    assert_eq!(failing(&world), [Some(1); 3]);
 }

@@ -162,7 +162,10 @@ impl<'a> Audit<'a> {
     }
 
     fn details_of_findings(&mut self, findings: &Value) {
-        list(findings).for_each(|finding| self.free(&finding["since"]));
+        for finding in list(findings) {
+            self.free(&finding["since"]);
+            self.free(&finding["seen_since"]);
+        }
     }
 
     fn counted(&mut self, counts: &Value, findings: &Value) {
@@ -206,7 +209,7 @@ impl<'a> Audit<'a> {
             self.exists("service_blocked", &[by[0], by[1], ("reason", reason)]);
         }
         list(&row["load_balancers"]).for_each(|load_balancer| self.load_balancer_row(load_balancer));
-        for key in ["missing", "unexpected"] {
+        for key in ["missing", "unexpected", "cross_zone"] {
             self.free(&row[key]);
         }
         list(&row["targets"]).for_each(|state| self.free(&state["count"]));
@@ -272,13 +275,21 @@ impl<'a> Audit<'a> {
             };
             self.follows(&state["count"], sum(&of_state));
         }
+        let mut cross_zone = list(groups).map(|group| &group["cross_zone"]);
+        let same = cross_zone.next().filter(|first| cross_zone.all(|other| other == *first));
+        self.follows(&row["cross_zone"], same.cloned().unwrap_or(Value::Null));
         for zone in list(&row["zones"]) {
-            for key in ["healthy", "other", "failing"] {
+            for key in ["healthy", "other"] {
                 let of_zone = |group: &Value| {
                     list(&group["zones"]).find(|it| it["zone"] == zone["zone"]).map_or(Some(0), |it| it[key].as_u64())
                 };
                 self.follows(&zone[key], sum(&of_zone));
             }
+            let its: Vec<&Value> =
+                list(groups).flat_map(|group| list(&group["zones"])).filter(|it| it["zone"] == zone["zone"]).collect();
+            let known: u64 = its.iter().filter_map(|it| it["failing"].as_u64()).sum();
+            let unknown = known == 0 && its.iter().any(|it| it["failing"].is_null());
+            self.follows(&zone["failing"], if unknown { Value::Null } else { known.into() });
         }
     }
 
@@ -342,7 +353,9 @@ impl<'a> Audit<'a> {
             for state in ["healthy", "other"] {
                 self.is(&zone[state], "target_group_zone_targets", &[by[0], place, ("state", &state.into())]);
             }
-            self.is_or_zero(&zone["failing"], "target_group_failing_targets", &[by[0], place]);
+            if !zone["failing"].is_null() {
+                self.is_or_zero(&zone["failing"], "target_group_failing_targets", &[by[0], place]);
+            }
         }
         for condition in ["ready", "not_ready", "terminating"] {
             self.is(&view["endpoints"][condition], "target_group_endpoints", &[by[0], ("condition", &condition.into())]);

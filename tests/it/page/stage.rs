@@ -115,7 +115,16 @@ pub(super) fn judged(parts: Parts) -> Judged {
 
 /// The same by some of the checks.
 pub(super) fn judged_by(checks: &[&'static Check], parts: Parts) -> Judged {
-    let (policy, now) = (policy(), clock::now());
+    judged_by_at(checks, parts, clock::now())
+}
+
+/// A picture of these parts as they stood at a moment.
+pub(super) fn judged_at(parts: Parts, now: jiff::Timestamp) -> Judged {
+    judged_by_at(CHECKS, parts, now)
+}
+
+fn judged_by_at(checks: &[&'static Check], parts: Parts, now: jiff::Timestamp) -> Judged {
+    let policy = policy();
     let snapshot = Snapshot::join(parts, now, Expiry { max_staleness: policy.max_staleness() });
     let outcome = checks::run(checks, &snapshot, &policy, now, || Duration::ZERO);
     assert!(outcome.runs.iter().all(|run| run.success), "{:?}", outcome.runs);

@@ -62,6 +62,10 @@ async fn a_filter_leaves_the_rest_out_and_says_so() {
     let of_pay = served.page("/?namespace=pay").await;
     assert!(of_pay.contains(&row(&dark)) && !of_pay.contains(&row(&failing)));
     assert!(of_pay.contains("Only <strong>namespace pay</strong>"), "{of_pay}");
+    // Who goes on to a list keeps the filter, and is told where it cannot hold.
+    assert!(of_pay.contains("href=\"./subnets?namespace=pay\"") && of_pay.contains("href=\"./drift?namespace=pay\""), "{of_pay}");
+    assert!(served.page("/subnets?namespace=pay").await.contains("What is listed here belongs to no namespace."));
+    assert!(!served.page("/services?namespace=pay").await.contains("belongs to no namespace"));
     assert!(of_pay.contains("NLB103") && !of_pay.contains("findings?code=NLB510\"><code>"));
     // The headline is that of the whole cluster all the same.
     let headline = |page: &str| page.split("<h1").nth(1).unwrap().split("</h1>").next().unwrap().to_owned();

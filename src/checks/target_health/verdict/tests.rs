@@ -303,3 +303,41 @@ fn an_endless_hold_down_waits_and_does_no_harm() {
     world.health(|health| health.targets.remove(0));
     assert!(judge(&world).codes().is_empty());
 }
+
+/// Since when the finding of a code is, in seconds before `NOW`.
+fn ago(world: &World, code: &str) -> Option<i64> {
+    let verdict = judge(world);
+    let finding = verdict.findings().iter().find(|finding| finding.kind.code == code);
+    finding.unwrap_or_else(|| panic!("{:?}", verdict.codes())).since.map(|at| NOW - at.as_second())
+}
+
+#[test]
+fn since_when_is_told_of_what_was_seen_and_of_what_came_last() {
+    // A day ago they became as they are; the first sample of a group only says that it was taken.
+    let mut world = World::healthy();
+    world.all_states(TargetState::Unhealthy);
+    assert_eq!(ago(&world, "NLB101"), Some(86_400));
+    world.health(|health| health.changed_at = at(NOW));
+    assert_eq!(ago(&world, "NLB101"), None);
+
+    // AWS has had no target for a day, and the pods are there for ten minutes.
+    let mut world = World::healthy();
+    world.health(|health| health.targets.clear());
+    world.slice(|slice| slice.changed_at = Some(at(NOW - 600)));
+    assert_eq!(ago(&world, "NLB101"), Some(600));
+
+    // One pod that came ten minutes ago is not registered; the others are as they were for a day.
+    let mut world = World::healthy();
+    world.slice(|slice| {
+        slice.endpoints.push(endpoint("10.0.1.11", "node-b"));
+        slice.changed_at = Some(at(NOW - 600));
+    });
+    assert_eq!(ago(&world, "NLB104"), Some(600));
+    // Somebody deregistered one a minute ago that was there for long.
+    let mut world = World::healthy();
+    world.health(|health| {
+        health.targets.pop();
+        health.changed_at = at(NOW - 60);
+    });
+    assert_eq!(ago(&world, "NLB104"), Some(60));
+}
