@@ -52,12 +52,19 @@ fn write(path: &Path, packed: &[u8]) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return std::io::stdout().write_all(packed).context("cannot write to standard output");
     }
+    // A device or a pipe is written to; to put a file in its place would take it away. A link leads to what is meant.
+    let there = fs::canonicalize(path).ok();
+    let path = there.as_deref().unwrap_or(path);
+    if fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
+        return fs::write(path, packed).with_context(|| format!("cannot write {}", path.display()));
+    }
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
+    // What an earlier run or somebody else left there would keep its permissions, or lead elsewhere.
+    let _ = fs::remove_file(&partial);
     let written = fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(&partial)
         .and_then(|mut file| file.write_all(packed))

@@ -9,10 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 /// Prefixes of resource ids, whose digits are 8 or 17.
-const ID_PREFIXES: &[&str] = &["subnet", "vpc", "sg", "sgr", "i", "eni", "eipalloc", "rtb", "pl", "igw", "vpce"];
+const ID_PREFIXES: &[&str] = &[
+    "subnet", "vpc", "sg", "sgr", "i", "eni", "eipalloc", "eipassoc", "rtb", "rtbassoc", "pl", "igw", "eigw", "nat", "vpce",
+    "acl", "tgw", "pcx", "ami", "lt", "vol",
+];
+
+/// What stands before the id of a certificate in its ARN.
+const CERTIFICATE: &str = "certificate/";
 
 /// Replaces them in every text of a JSON tree, keys included.
 pub fn redact(tree: &mut Value) {
@@ -21,6 +28,15 @@ pub fn redact(tree: &mut Value) {
     visit(tree, &mut |text| found.look(text));
     let replacements = Replacements::of(&found);
     rewrite(tree, &|text| replacements.apply(text));
+}
+
+/// Whether a text is, or holds, what becomes another one in a redacted picture. Blocks for everybody stay.
+pub fn is_redacted(text: &str) -> bool {
+    let block = text.trim().parse::<IpNet>().is_ok_and(|block| block.prefix_len() > 0);
+    block
+        || text.trim().parse::<IpAddr>().is_ok()
+        || words(text).any(|(start, word)| kind(text, start, word).is_some())
+        || certificates(text).next().is_some()
 }
 
 /// The ids of quota requests follow no pattern that could be told from other words: they are counted instead.
@@ -102,14 +118,28 @@ fn kind(text: &str, start: usize, word: &str) -> Option<Kind> {
     }
 }
 
+/// The ids of certificates in a text, with where they begin.
+fn certificates(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.match_indices(CERTIFICATE).filter_map(|(at, _)| {
+        let start = at + CERTIFICATE.len();
+        let id = text.get(start..start + 36)?;
+        let groups: Vec<&str> = id.split('-').collect();
+        let is_id = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+            && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        is_id.then_some((start, id))
+    })
+}
+
 #[derive(Debug, Default)]
 struct Found {
     accounts: BTreeSet<String>,
     ids: BTreeSet<String>,
+    certificates: BTreeSet<String>,
 }
 
 impl Found {
     fn look(&mut self, text: &str) {
+        self.certificates.extend(certificates(text).map(|(_, id)| id.to_owned()));
         for (start, word) in words(text) {
             match kind(text, start, word) {
                 Some(Kind::Account) => _ = self.accounts.insert(word.to_owned()),
@@ -123,6 +153,7 @@ impl Found {
 #[derive(Debug)]
 struct Replacements {
     words: BTreeMap<String, String>,
+    certificates: BTreeMap<String, String>,
     key: RandomState,
 }
 
@@ -135,10 +166,23 @@ impl Replacements {
             .iter()
             .zip(1_u64..)
             .map(|(id, n)| (id.clone(), format!("{:0<width$}", format!("{n:08x}"), width = id.len())));
-        Self { words: accounts.chain(ids).collect(), key: RandomState::new() }
+        let certificate = |n: u64| format!("{n:08x}-0000-0000-0000-000000000000");
+        let certificates = found.certificates.iter().zip(1_u64..).map(|(id, n)| (id.clone(), certificate(n))).collect();
+        Self { words: accounts.chain(ids).collect(), certificates, key: RandomState::new() }
     }
 
     fn apply(&self, text: &str) -> String {
+        let mut certified = String::with_capacity(text.len());
+        let mut done = 0;
+        for (start, id) in certificates(text) {
+            if let Some(new) = self.certificates.get(id) {
+                certified.push_str(&text[done..start]);
+                certified.push_str(new);
+                done = start + id.len();
+            }
+        }
+        certified.push_str(&text[done..]);
+        let text = &*certified;
         let mut named = String::with_capacity(text.len());
         let mut done = 0;
         for (start, word) in words(text) {
@@ -243,11 +287,14 @@ impl Replacements {
                 .map_or(rest.len(), |end| start + end);
             new.push_str(&rest[..start]);
             let run = &rest[start..end];
-            let address = run.replace('-', ".").parse::<Ipv4Addr>().ok();
-            match address {
-                Some(address) => new.push_str(&self.address(address.into(), 32).to_string().replace('.', "-")),
-                None => new.push_str(run),
+            // Whatever follows an address in a name: `ip-10-0-0-1-spot`.
+            let length = run.match_indices('-').nth(3).map_or(run.len(), |(at, _)| at);
+            let (run, more) = run.split_at(length);
+            match run.replace('-', ".").parse::<Ipv4Addr>() {
+                Ok(address) => new.push_str(&self.address(address.into(), 32).to_string().replace('.', "-")),
+                Err(_) => new.push_str(run),
             }
+            new.push_str(more);
             rest = &rest[end..];
         }
         new.push_str(rest);
@@ -267,7 +314,6 @@ fn kept(address: Ipv4Addr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use ipnet::IpNet;
     use serde_json::json;
 
     use super::*;
@@ -291,6 +337,36 @@ mod tests {
         assert!(text.contains(&format!("k8s-shop-web-0123456789-{id}.elb")), "{text}");
         assert_eq!(tree[new]["owner"], "000000000001");
         assert!(text.contains("arn:aws:sts::000000000001:assumed-role"), "{text}");
+    }
+
+    #[test]
+    fn what_is_replaced_is_told_apart_from_what_stays() {
+        for text in [
+            "subnet-0123456789abcdef0",
+            "sg-1a2b3c4d",
+            "10.0.0.5",
+            "10.0.0.0/16",
+            "2600:1f18::/56",
+            "arn:aws:iam::123456789012:x",
+        ] {
+            assert!(is_redacted(text), "{text}");
+        }
+        for text in ["0.0.0.0/0", "::/0", "private-a", "internet-facing", "80", "true", "k8s-traffic-demo", ""] {
+            assert!(!is_redacted(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn certificates_lose_their_ids_and_stay_apart() {
+        let arn = |id: &str| format!("arn:aws:acm:eu-west-1:123456789012:certificate/{id}");
+        let (one, two) = ("0aa1bb2c-3d4e-5f60-7182-93a4b5c6d7e8", "1aa1bb2c-3d4e-5f60-7182-123456789012");
+        let mut tree =
+            json!({"uid": one, "certificates": [arn(one), arn(two), format!("{},{}", arn(two), arn(one))], "odd": arn("x")});
+        redact(&mut tree);
+        let new = &tree["certificates"];
+        assert!(!new.to_string().contains("3d4e") && new[0] != new[1], "{tree}");
+        assert_eq!(new[2], format!("{},{}", new[1].as_str().unwrap(), new[0].as_str().unwrap()));
+        assert_eq!((&tree["uid"], &tree["odd"]), (&json!(one), &json!("arn:aws:acm:eu-west-1:000000000001:certificate/x")));
     }
 
     #[test]
@@ -346,6 +422,7 @@ mod tests {
             "10.1.2.3,10.4.5.6/32",
             "ip-10-1-2-3.eu-west-1.compute.internal",
             "at 10.1.2.3.",
+            "ip-10-1-2-3-spot and kube-proxy-ip-10-1-2-3",
         ];
         let mut tree = json!(texts);
         redact(&mut tree);

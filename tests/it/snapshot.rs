@@ -85,6 +85,26 @@ async fn it_is_judged_and_served_as_the_live_cluster_was() {
     flate2::read::GzDecoder::new(&*fs::read(&redacted).unwrap()).read_to_string(&mut text).unwrap();
     let account = live["scope"]["account_id"].as_str().unwrap();
     assert!(!text.contains(account), "the account stands in {text:.200}");
+
+    // A pipe and a link are written to, and not replaced.
+    let pipe = simulation.folder().join("pipe").display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (link, target) = (simulation.folder().join("link.json.gz"), simulation.folder().join("target.json.gz"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    fs::write(&target, "old").unwrap();
+    let reader = {
+        let pipe = pipe.clone();
+        tokio::task::spawn_blocking(move || fs::read(pipe).unwrap())
+    };
+    let output = simulation.run(&["snapshot", "--output", &pipe]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(reader.await.unwrap().starts_with(&[0x1f, 0x8b]));
+    assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+    let output = simulation.run(&["snapshot", "--output", link.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && fs::read(&target).unwrap().starts_with(&[0x1f, 0x8b]));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&target).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "only its owner can read it");
 }
 
 #[test]
