@@ -86,6 +86,20 @@ async fn it_is_judged_and_served_as_the_live_cluster_was() {
     let account = live["scope"]["account_id"].as_str().unwrap();
     assert!(!text.contains(account), "the account stands in {text:.200}");
 
+    // What a manifest names has another name in there, and by that it would not exist.
+    let manifest = simulation.folder().join("new.yaml");
+    let subnet = |id: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: new\n  annotations:\n    service.beta.kubernetes.io/aws-load-balancer-subnets: {id}\nspec:\n  type: LoadBalancer\n  loadBalancerClass: service.k8s.aws/nlb\n  ports: [{{port: 80}}]\n"
+        )
+    };
+    for (id, code) in [("subnet-0123456789abcdef0", 2), ("nowhere", 1)] {
+        fs::write(&manifest, subnet(id)).unwrap();
+        let output = exporter().args(["plan", "--snapshot", &redacted, "-f"]).arg(&manifest).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{id}: {}{}", out(&output), err(&output));
+        assert_eq!(err(&output).contains("taken with --redact"), code == 2, "{}", err(&output));
+    }
+
     // A pipe and a link are written to, and not replaced.
     let pipe = simulation.folder().join("pipe").display().to_string();
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
