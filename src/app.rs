@@ -1,6 +1,7 @@
 //! Who runs, and who hears whom? The composition: everything is known here, and nothing knows this.
 
 mod check;
+mod completions;
 mod evaluator;
 mod pass;
 mod plan;
@@ -17,8 +18,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::CommandFactory;
-
 use crate::cli::{Cli, ClusterArgs, Command, ConfigFormat, MetricsFormat, ServeArgs};
 use crate::config::{Config, ConfigError, reference};
 use crate::expose::findings::findings_page;
@@ -30,6 +29,8 @@ pub use serve::Settings;
 
 /// Exit code of a wrong flag or configuration, as clap's.
 const USAGE: u8 = 2;
+/// Exit code where what was asked for could not be written.
+const UNWRITTEN: u8 = 1;
 
 /// Does what the command line says, to its end.
 pub fn run(cli: Cli) -> ExitCode {
@@ -55,11 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Plan(args)) => plan::plan(&args),
         Some(Command::Snapshot(args)) => snapshot::snapshot(&args),
-        Some(Command::Completions(args)) => {
-            let mut text = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut text);
-            say(&String::from_utf8_lossy(&text))
-        }
+        Some(Command::Completions(args)) => say(&completions::completions(args.shell)),
         Some(Command::Metrics(args)) => say(&metrics_table(table_format(args.format))),
         Some(Command::Rules(args)) => match rules::text(&args) {
             Ok(text) => say(&text),
@@ -137,8 +134,19 @@ fn complain(code: u8, message: &dyn fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Text on standard output. A reader that has gone (`… | head`) is no failure.
+/// Text on standard output, to the exit code.
 fn say(text: &str) -> ExitCode {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    match print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(UNWRITTEN, &error),
+    }
+}
+
+/// Text on standard output. A reader that has gone (`… | head`) is no failure; a full disk is one.
+fn print(text: &str) -> Result<(), String> {
+    let mut output = std::io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("cannot write to standard output: {error}")),
+        _ => Ok(()),
+    }
 }

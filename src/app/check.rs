@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::pass::{Gathered, gather};
 use super::serve::reach;
-use super::{USAGE, complain, config, evaluator, run_to_end, say, snapshot};
+use super::{USAGE, complain, config, evaluator, print, run_to_end, snapshot};
 use crate::checks::model::Severity;
 use crate::cli::{CheckArgs, ClusterArgs, FailOn, MemoryArgs, PassArgs, ReportFormat, ScreenArgs, VerdictArgs};
 use crate::clock;
@@ -103,12 +103,15 @@ fn report(
         ReportFormat::Json => as_json(&verdict, &scope, fail_on),
         ReportFormat::Markdown => as_markdown(&verdict, &scope),
     };
-    say(&text);
+    let printed = print(&text);
     for note in verdict.notes() {
         // Nobody is left to tell when that fails.
         let _ = writeln!(std::io::stderr(), "{note}");
     }
-    ExitCode::from(verdict.exit_code(fail_on))
+    match printed {
+        Ok(()) => ExitCode::from(verdict.exit_code(fail_on)),
+        Err(error) => complain(crate::report::verdict::BLIND, &error),
+    }
 }
 
 pub(super) fn severity(fail_on: FailOn) -> Severity {

@@ -1,6 +1,6 @@
 //! What does `plan` do? Manifests read, the cluster asked once or not at all, and each Service told what would come of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,19 +12,21 @@ use jiff::Timestamp;
 
 use super::check::{ignores, pass, screen, severity};
 use super::pass::Gathered;
-use super::{USAGE, complain, config, evaluator, say, snapshot};
+use super::{USAGE, complain, config, evaluator, print, snapshot};
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::clock;
 use crate::config::Config;
 use crate::controller::settings::Settings;
+use crate::excerpt::excerpt;
 use crate::inventory::ids::ObjectName;
-use crate::inventory::kube::{ControllerDeployment, Version};
+use crate::inventory::kube::{ControllerDeployment, Service, Version};
 use crate::inventory::part::Part;
 use crate::inventory::parts::Parts;
 use crate::report::ignore::Ignore;
 use crate::report::plan::manifests::{self, Manifest};
 use crate::report::plan::print::{as_json, as_markdown, as_text};
 use crate::report::plan::{Input, plan as make};
+use crate::report::redact::is_redacted;
 use crate::report::sarif::as_sarif;
 use crate::report::verdict::{BLIND, CLEAN, FOUND, Verdict};
 use crate::telemetry;
@@ -65,13 +67,14 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
     } else {
         CLEAN
     };
-    say(&match args.output {
+    let printed = print(&match args.output {
         PlanFormat::Table => as_text(&plan, screen(&args.screen).colour),
         PlanFormat::Json => as_json(&plan, exit_code),
         PlanFormat::Markdown => as_markdown(&plan),
         PlanFormat::Sarif => as_sarif(&plan),
     });
     let mut notes: Vec<String> = gaps.iter().map(|gap| format!("could not know: {}: {}", gap.what, gap.why)).collect();
+    notes.extend(plan.unknown().map(|(service, why)| format!("could not know: Service {service}: {why}")));
     notes.extend(
         expired.iter().map(|ignore| format!("the ignored {ignore} ({}) ran out and hides nothing any more", ignore.reason)),
     );
@@ -79,7 +82,10 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
         // Nobody is left to tell when that fails.
         let _ = writeln!(std::io::stderr(), "{}", crate::report::text::plain(&note));
     }
-    ExitCode::from(exit_code)
+    match printed {
+        Ok(()) => ExitCode::from(exit_code),
+        Err(error) => complain(BLIND, &error),
+    }
 }
 
 type Prepared = (Config, Vec<Ignore>, Option<Version>, Vec<Manifest>, Option<Gathered>);
@@ -94,34 +100,59 @@ fn prepare(args: &PlanArgs) -> anyhow::Result<Prepared> {
         None => None,
     };
     let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
     for path in &args.files {
-        read(path, &args.namespace, &mut found)?;
+        read(path, &args.namespace, &mut seen, &mut found)?;
     }
     let recorded = args.snapshot.as_deref().map(snapshot::read).transpose()?;
+    if recorded.as_ref().is_some_and(|recorded| recorded.header.redacted)
+        && let Some((manifest, text)) = found.iter().find_map(|manifest| Some((manifest, named(&manifest.service)?)))
+    {
+        anyhow::bail!(
+            "{}:{}: Service {} names {text}, which has another name in a picture that was taken with --redact: plan upon one without",
+            manifest.file,
+            manifest.line,
+            manifest.service.name
+        );
+    }
     let recorded = recorded.map(|recorded| Gathered { parts: recorded.parts, taken_at: recorded.header.taken_at });
     Ok((config, ignores, version, found, recorded))
 }
 
-/// The Services of a file, of standard input, or of a folder's YAML and JSON files.
-fn read(path: &Path, namespace: &str, found: &mut Vec<Manifest>) -> anyhow::Result<()> {
+/// What a Service names that is replaced in a redacted picture.
+fn named(service: &Service) -> Option<String> {
+    let annotated = service.annotations.values().chain(&service.source_ranges);
+    annotated.flat_map(|value| value.split([',', ' ', '=', '"'])).find(|text| is_redacted(text)).map(excerpt)
+}
+
+/// The Services of a file, of standard input, or of a folder's YAML and JSON files. `seen` are the files and folders that were
+/// read, by what they are and not by how they are called: links may lead to the same one again, or in a circle.
+fn read(path: &Path, namespace: &str, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<Manifest>) -> anyhow::Result<()> {
     let cannot_read = || format!("cannot read {}", path.display());
-    if path.is_dir() {
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(cannot_read)?;
-        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths {
-            let is_manifest =
-                path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
-            if is_manifest || path.is_dir() {
-                read(&path, namespace, found)?;
-            }
-        }
-        return Ok(());
-    }
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     } else {
+        // A pipe, as of `<(…)`, has no other name.
+        if !seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())) {
+            return Ok(());
+        }
+        if path.is_dir() {
+            let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).with_context(cannot_read)?;
+            let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+            // Of a mounted ConfigMap the links come first, whose names a person knows.
+            paths.sort_by_key(|path| {
+                (path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")), path.clone())
+            });
+            for path in paths {
+                let is_manifest =
+                    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+                if is_manifest || path.is_dir() {
+                    read(&path, namespace, seen, found)?;
+                }
+            }
+            return Ok(());
+        }
         text = fs::read_to_string(path).with_context(cannot_read)?;
     }
     found.extend(manifests::read(&path.display().to_string(), &text, namespace, clock::now())?);

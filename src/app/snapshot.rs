@@ -52,7 +52,12 @@ fn write(path: &Path, packed: &[u8]) -> anyhow::Result<()> {
     if path == Path::new("-") {
         return std::io::stdout().write_all(packed).context("cannot write to standard output");
     }
-    file::write(path, packed).with_context(|| format!("cannot write {}", path.display()))
+    // A device or a pipe is written to: to put a file in its place would take it away.
+    let is_stream = fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+    // A link there leads to what a shell has opened, which may be a file.
+    let is_of_the_system = path.starts_with("/dev") || path.starts_with("/proc");
+    let written = if is_stream || is_of_the_system { fs::write(path, packed) } else { file::write(path, packed) };
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads a picture from a file.

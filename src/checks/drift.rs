@@ -13,6 +13,7 @@
 //! which annotations it does *not* read. What it enforces without an annotation is not known, so that a difference would be
 //! a guess. Its blocked Services are told like the others.
 
+pub mod applied;
 mod blocked;
 mod case;
 mod comparison;
@@ -85,7 +86,7 @@ pub static CHECK: Check = Check {
 };
 
 /// The finalizer by which the controller marks Services it has made something for.
-const FINALIZER: &str = "service.k8s.aws/resources";
+pub const FINALIZER: &str = "service.k8s.aws/resources";
 
 fn run(context: &Context<'_>, report: &mut Report) {
     let parts = &context.snapshot.parts;

@@ -1,7 +1,7 @@
 //! What is there, and whose is it? The info families of load balancers, target groups, Services and the controller, and the
 //! findings about who owns what.
 
-mod controllers;
+pub mod controllers;
 mod lifecycle;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -37,6 +37,8 @@ pub enum Unowned {
     NoTargetType,
     /// `type: external` with a target type other than exactly `ip` or `instance`.
     OddTargetType,
+    /// `type: external` with a controller before 2.2.0, which takes `nlb-ip` only.
+    TooOld,
     /// The controller runs with `EnableServiceController=false`.
     ServiceControllerOff,
     /// The controller runs with `--watch-namespace` of another namespace.
@@ -53,6 +55,7 @@ impl Unowned {
             Self::OddTargetType => {
                 "the annotation aws-load-balancer-type is external and aws-load-balancer-nlb-target-type is neither ip nor instance"
             }
+            Self::TooOld => "the annotation aws-load-balancer-type is external, and controllers before v2.2.0 take nlb-ip only",
             Self::ServiceControllerOff => "the controller runs with EnableServiceController=false",
             Self::NamespaceNotWatched => "the controller runs with --watch-namespace of another namespace",
         }
@@ -82,7 +85,7 @@ pub fn owner(service: &Service, controller: Option<&ControllerDeployment>) -> Ow
             None => Ownership::LoadBalancerController,
             Some(why) => Ownership::Nobody(why),
         },
-        Claim::No => unclaimed(service),
+        Claim::No => unclaimed(service, settings),
     }
 }
 
@@ -107,6 +110,9 @@ pub fn serves_this_cluster(parts: &Parts) -> bool {
     names.all(|name| parts.scope.cluster_name.as_deref() == Some(name))
 }
 
+/// Since when the controller takes Services of type `external`.
+const EXTERNAL: Version = Version::new(2, 2, 0);
+
 enum Claim {
     Yes,
     No,
@@ -123,7 +129,8 @@ fn claim(service: &Service, settings: Settings<'_>) -> Claim {
         return if class == ours { Claim::Yes } else { Claim::No };
     }
     match (annotations.text(name::TYPE), annotations.text(name::TARGET_TYPE)) {
-        (Some("nlb-ip"), _) | (Some("external"), Some("ip" | "instance")) => Claim::Yes,
+        (Some("nlb-ip"), _) => Claim::Yes,
+        (Some("external"), Some("ip" | "instance")) if settings.at_least(EXTERNAL) => Claim::Yes,
         _ => Claim::No,
     }
 }
@@ -136,7 +143,7 @@ fn unwilling(service: &Service, settings: Settings<'_>) -> Option<Unowned> {
     (!watched.is_empty() && watched != &*service.name.namespace).then_some(Unowned::NamespaceNotWatched)
 }
 
-fn unclaimed(service: &Service) -> Ownership {
+fn unclaimed(service: &Service, settings: Settings<'_>) -> Ownership {
     if service.service_type != ServiceType::LoadBalancer {
         return Ownership::NotAsked;
     }
@@ -148,6 +155,7 @@ fn unclaimed(service: &Service) -> Ownership {
     let annotations = Annotations(&service.annotations);
     match annotations.text(name::TYPE) {
         Some("nlb") => Ownership::InTreeNetwork,
+        Some("external") if !settings.at_least(EXTERNAL) => Ownership::Nobody(Unowned::TooOld),
         Some("external") if annotations.text(name::TARGET_TYPE).is_none() => Ownership::Nobody(Unowned::NoTargetType),
         Some("external") => Ownership::Nobody(Unowned::OddTargetType),
         _ => Ownership::InTreeClassic,
@@ -290,6 +298,8 @@ mod tests {
             ("2 rule 4", typed("nlb-ip").build(), NEW, Lbc),
             ("2 rule 4", typed("nlb-ip").build(), ("2.0.0", &[]), Lbc),
             ("2 rule 4", web().external("ip").build(), NEW, Lbc),
+            ("2 rule 4", web().external("ip").build(), ("2.2.0", &[]), Lbc),
+            ("2 rule 4", web().external("ip").build(), ("2.1.3", &[]), Nobody(Unowned::TooOld)),
             ("2 rule 4", web().external("instance").build(), NEW, Lbc),
             ("2 rule 4", typed("external").build(), NEW, Nobody(Unowned::NoTargetType)),
             ("2 rule 4", web().annotate(name::TARGET_TYPE, "ip").build(), NEW, InTreeClassic),

@@ -37,7 +37,7 @@ pub static NO_ROOM: FindingKind = FindingKind {
 pub static REPLACED: FindingKind = FindingKind {
     code: "PLN002",
     severity: Severity::Critical,
-    title: "Applying this deletes the Service's load balancer and makes a new one, with a new DNS name.",
+    title: "Applying this costs the Service its load balancer and its DNS name.",
     action: "Make a second Service, move the clients to it, and delete the first one.",
 };
 /// Part of it would never take effect.
@@ -51,8 +51,8 @@ pub static NO_EFFECT: FindingKind = FindingKind {
 pub static REFUSED: FindingKind = FindingKind {
     code: "PLN004",
     severity: Severity::Critical,
-    title: "The API server refuses this change.",
-    action: "Delete the Service and make it anew, or leave the field as it is.",
+    title: "The API server refuses this manifest.",
+    action: "Correct the field; one that cannot be changed stays as it is, or the Service is deleted and made anew.",
 };
 
 /// What only a plan can find.
@@ -91,6 +91,8 @@ pub enum Fate {
     Kept,
     /// It has one, and gets another one.
     Replaced,
+    /// It has one, which is deleted.
+    Deleted,
     /// That cannot be known.
     Unknown,
 }
@@ -106,6 +108,7 @@ impl Fate {
             Self::NotMade => "no load balancer would be made",
             Self::Kept => "keeps its load balancer",
             Self::Replaced => "its load balancer would be replaced",
+            Self::Deleted => "its load balancer would be deleted",
             Self::Unknown => "not known",
         }
     }
@@ -177,6 +180,8 @@ pub struct Planned {
     pub costs: Vec<Cost>,
     /// Where more like it would first stop fitting; only of one that would be made.
     pub first_wall: Option<FirstWall>,
+    /// What should be known and is not, and why.
+    pub blind: Option<String>,
     /// What is not judged, and why.
     pub notes: Vec<String>,
     /// What changes about the one that it has.
@@ -220,9 +225,12 @@ impl Plan {
         self.services.iter().flat_map(|planned| &planned.problems).any(|problem| problem.kind.severity >= severity)
     }
 
-    /// Services of which something could not be known.
-    pub fn unknown(&self) -> impl Iterator<Item = &Planned> {
-        self.services.iter().filter(|planned| planned.fate == Fate::Unknown && !self.offline)
+    /// What could not be known of a Service, and of which.
+    pub fn unknown(&self) -> impl Iterator<Item = (&ObjectName, &str)> {
+        self.services.iter().filter(|_| !self.offline).filter_map(|planned| {
+            let unknown = (planned.fate == Fate::Unknown).then(|| planned.because.as_deref().unwrap_or("what becomes of it"));
+            Some((&planned.service, unknown.or(planned.blind.as_deref())?))
+        })
     }
 }
 

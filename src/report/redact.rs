@@ -9,10 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 /// Prefixes of resource ids, whose digits are 8 or 17.
-const ID_PREFIXES: &[&str] = &["subnet", "vpc", "sg", "sgr", "i", "eni", "eipalloc", "rtb", "pl", "igw", "vpce"];
+const ID_PREFIXES: &[&str] = &[
+    "subnet", "vpc", "sg", "sgr", "i", "eni", "eipalloc", "eipassoc", "rtb", "rtbassoc", "pl", "igw", "eigw", "nat", "vpce",
+    "acl", "tgw", "pcx", "ami", "lt", "vol",
+];
 
 /// Replaces them in every text of a JSON tree, keys included.
 pub fn redact(tree: &mut Value) {
@@ -21,6 +25,12 @@ pub fn redact(tree: &mut Value) {
     visit(tree, &mut |text| found.look(text));
     let replacements = Replacements::of(&found);
     rewrite(tree, &|text| replacements.apply(text));
+}
+
+/// Whether a text is, or holds, what becomes another one in a redacted picture. Blocks for everybody stay.
+pub fn is_redacted(text: &str) -> bool {
+    let block = text.trim().parse::<IpNet>().is_ok_and(|block| block.prefix_len() > 0);
+    block || text.trim().parse::<IpAddr>().is_ok() || words(text).any(|(start, word)| kind(text, start, word).is_some())
 }
 
 /// The ids of quota requests follow no pattern that could be told from other words: they are counted instead.
@@ -255,11 +265,14 @@ impl Replacements {
                 .map_or(rest.len(), |end| start + end);
             new.push_str(&rest[..start]);
             let run = &rest[start..end];
-            let address = run.replace('-', ".").parse::<Ipv4Addr>().ok();
-            match address {
-                Some(address) => new.push_str(&self.address(address.into(), 32).to_string().replace('.', "-")),
-                None => new.push_str(run),
+            // Whatever follows an address in a name: `ip-10-0-0-1-spot`.
+            let length = run.match_indices('-').nth(3).map_or(run.len(), |(at, _)| at);
+            let (run, more) = run.split_at(length);
+            match run.replace('-', ".").parse::<Ipv4Addr>() {
+                Ok(address) => new.push_str(&self.address(address.into(), 32).to_string().replace('.', "-")),
+                Err(_) => new.push_str(run),
             }
+            new.push_str(more);
             rest = &rest[end..];
         }
         new.push_str(rest);
@@ -279,7 +292,6 @@ fn kept(address: Ipv4Addr) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use ipnet::IpNet;
     use serde_json::json;
 
     use super::*;
@@ -315,6 +327,23 @@ mod tests {
         assert!(!new.contains(ID) && new.starts_with("arn:aws:acm:us-east-1:000000000001:certificate/0"), "{new}");
         assert_eq!(tree["annotation"], format!("{new},{new}"));
         assert_eq!(tree["uid"], ID);
+    }
+
+    #[test]
+    fn what_is_replaced_is_told_apart_from_what_stays() {
+        for text in [
+            "subnet-0123456789abcdef0",
+            "sg-1a2b3c4d",
+            "10.0.0.5",
+            "10.0.0.0/16",
+            "2600:1f18::/56",
+            "arn:aws:iam::123456789012:x",
+        ] {
+            assert!(is_redacted(text), "{text}");
+        }
+        for text in ["0.0.0.0/0", "::/0", "private-a", "internet-facing", "80", "true", "k8s-traffic-demo", ""] {
+            assert!(!is_redacted(text), "{text}");
+        }
     }
 
     #[test]
@@ -370,6 +399,7 @@ mod tests {
             "10.1.2.3,10.4.5.6/32",
             "ip-10-1-2-3.eu-west-1.compute.internal",
             "at 10.1.2.3.",
+            "ip-10-1-2-3-spot and kube-proxy-ip-10-1-2-3",
         ];
         let mut tree = json!(texts);
         redact(&mut tree);

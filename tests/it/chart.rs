@@ -58,10 +58,7 @@ pub(crate) fn deployment() -> &'static Value {
 fn annotations_that_the_chart_would_write_too_come_once_and_as_the_values_say() {
     let case = "annotations that the chart would write";
     let account = only(case, "ServiceAccount");
-    assert_eq!(
-        account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"],
-        "arn:aws:iam::123456789012:role/other"
-    );
+    assert_eq!(account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], "arn:aws:iam::123456789012:role/other");
     let annotations = &only(case, "Deployment")["spec"]["template"]["metadata"]["annotations"];
     assert_eq!((&annotations["prometheus.io/path"], &annotations["prometheus.io/port"]), (&"/federate".into(), &"10669".into()));
     // It starts a new pod when the configuration changes.

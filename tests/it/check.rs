@@ -244,3 +244,29 @@ fn completions_know_the_commands_and_their_flags() {
         }
     }
 }
+
+/// The shell's own way: it asks the function for the words that may come next.
+#[test]
+fn bash_completes_commands_their_flags_and_the_flags_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("completions.bash");
+    fs::write(&script, exporter().args(["completions", "bash"]).output().unwrap().stdout).unwrap();
+    for (line, offered, not) in [
+        ("eks-nlb-exporter pl", "plan", "serve"),
+        ("eks-nlb-exporter plan --out", "--output", "--offline"),
+        ("eks-nlb-exporter plan --output ", "sarif", "--output"),
+        ("eks-nlb-exporter check --fail-on c", "critical", "info"),
+        ("eks-nlb-exporter snapshot --", "--redact", "--screen.columns"),
+        ("eks-nlb-exporter iam-policy --format ", "terraform", "yaml"),
+    ] {
+        let ask = r#"source "$1"; read -ra COMP_WORDS <<< "$2"; [[ $2 == *" " ]] && COMP_WORDS+=("")
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            declare -F _eks__nlb__exporter > /dev/null && complete -p eks-nlb-exporter > /dev/null || exit 9
+            _eks__nlb__exporter eks-nlb-exporter "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            printf '%s\n' "${COMPREPLY[@]}""#;
+        let output = Command::new("bash").args(["-c", ask, "bash"]).arg(&script).arg(line).output().unwrap();
+        let words: Vec<String> = out(&output).lines().map(str::to_owned).collect();
+        assert!(output.status.success() && err(&output).is_empty(), "{line}: {output:?}");
+        assert!(words.iter().any(|word| word == offered) && !words.iter().any(|word| word == not), "{line:?}: {words:?}");
+    }
+}

@@ -136,6 +136,12 @@ fn a_folder_and_standard_input_are_read_and_what_is_no_yaml_is_named() {
     child.stdin.take().unwrap().write_all(manifest("web", &[]).as_bytes()).unwrap();
     assert_eq!(json(&child.wait_with_output().unwrap())["services"][0]["name"], "web");
 
+    // Links lead to the same again, or in a circle.
+    std::os::unix::fs::symlink(folder.path().join("a.yml"), folder.path().join("again.yml")).unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("more/circle")).unwrap();
+    let output = run(&["-f", folder.path().to_str().unwrap(), "--offline", "--output", "json"]);
+    assert_eq!((output.status.code(), json(&output)["services"].as_array().unwrap().len()), (Some(0), 2), "{}", err(&output));
+
     let bad = write(folder.path(), "bad.yaml", "a: 1\n---\nb: [\n");
     for (arguments, named) in [
         (vec!["-f", &bad, "--offline"], "bad.yaml:2"),
@@ -146,6 +152,24 @@ fn a_folder_and_standard_input_are_read_and_what_is_no_yaml_is_named() {
         assert_eq!(output.status.code(), Some(2), "{}", err(&output));
         assert!(err(&output).contains(named), "{}", err(&output));
     }
+}
+
+#[test]
+fn what_cannot_be_written_down_is_no_success_and_a_reader_that_leaves_is_none_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "web.yaml", &manifest("web", &[]));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = exporter().args(["plan", "--offline", "-f", &path]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(err(&output).contains("cannot write to standard output"), "{}", err(&output));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = exporter().arg("findings").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = exporter().args(["plan", "--offline", "-f", &path]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
 }
 
 #[test]
@@ -191,6 +215,23 @@ async fn against_a_cluster_it_says_where_at_what_cost_and_what_changes() {
     assert!(!subnets(first).is_empty());
     assert_eq!(subnets(first)[0]["subnet_id"], subnets(second)[0]["subnet_id"]);
     assert!(subnets(second)[0]["free_addresses"].as_u64() < subnets(first)[0]["free_addresses"].as_u64(), "{report:#}");
+
+    // What is not known is said on standard error, and whoever reads only the format for machines sees it by the exit code.
+    let path = write(simulation.folder(), "pattern.yaml", &manifest("new", &[("subnets", "private-*")]));
+    let output = run(&["-f", &path, "--snapshot", &picture, "--output", "sarif"]);
+    assert_eq!(output.status.code(), Some(3), "{}", out(&output));
+    assert!(
+        err(&output).contains("could not know: Service shop/new: a subnet's name in the annotation is a pattern"),
+        "{}",
+        err(&output)
+    );
+
+    // One that the cluster has and that would ask for none any more.
+    let let_go =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {type: ClusterIP, ports: [{port: 80}]}\n";
+    let (report, code) = plan(let_go, &[]);
+    assert_eq!((code, &report["services"][0]["fate"]), (Some(1), &"deleted".into()), "{report:#}");
+    assert!(problems(&report["services"][0]).iter().any(|(code, _)| code == "PLN002"), "{report:#}");
 
     // A subnet that does not exist.
     let (report, code) = plan(&manifest("new", &[("subnets", "subnet-0nowhere")]), &[]);

@@ -85,6 +85,41 @@ async fn it_is_judged_and_served_as_the_live_cluster_was() {
     flate2::read::GzDecoder::new(&*fs::read(&redacted).unwrap()).read_to_string(&mut text).unwrap();
     let account = live["scope"]["account_id"].as_str().unwrap();
     assert!(!text.contains(account), "the account stands in {text:.200}");
+
+    // What a manifest names has another name in there, and by that it would not exist.
+    let manifest = simulation.folder().join("new.yaml");
+    let subnet = |id: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: new\n  annotations:\n    service.beta.kubernetes.io/aws-load-balancer-subnets: {id}\nspec:\n  type: LoadBalancer\n  loadBalancerClass: service.k8s.aws/nlb\n  ports: [{{port: 80}}]\n"
+        )
+    };
+    for (id, code) in [("subnet-0123456789abcdef0", 2), ("nowhere", 1)] {
+        fs::write(&manifest, subnet(id)).unwrap();
+        let output = exporter().args(["plan", "--snapshot", &redacted, "-f"]).arg(&manifest).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{id}: {}{}", out(&output), err(&output));
+        assert_eq!(err(&output).contains("taken with --redact"), code == 2, "{}", err(&output));
+    }
+
+    // A pipe is written to and not replaced; a link is replaced and not followed.
+    let pipe = simulation.folder().join("pipe").display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (link, target) = (simulation.folder().join("link.json.gz"), simulation.folder().join("target.json.gz"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    fs::write(&target, "old").unwrap();
+    let reader = {
+        let pipe = pipe.clone();
+        tokio::task::spawn_blocking(move || fs::read(pipe).unwrap())
+    };
+    let output = simulation.run(&["snapshot", "--output", &pipe]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(reader.await.unwrap().starts_with(&[0x1f, 0x8b]));
+    assert!(!fs::symlink_metadata(&pipe).unwrap().is_file());
+    let output = simulation.run(&["snapshot", "--output", link.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(fs::symlink_metadata(&link).unwrap().is_file() && fs::read(&link).unwrap().starts_with(&[0x1f, 0x8b]));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&link).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "only its owner can read it");
 }
 
 #[test]

@@ -39,6 +39,9 @@ impl Difference {
     }
 }
 
+/// A target group is yet to be made, is not known, or has another one beside it.
+pub const GROUPS_MISSING: &str = "not every port of the Service has one known target group in use";
+
 pub(super) const NOT_FETCHED: &str = "AWS's side is not known yet";
 
 impl Comparison {

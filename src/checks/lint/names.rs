@@ -45,6 +45,17 @@ pub(super) fn check(case: &mut Case<'_>) {
     }
 }
 
+/// Only what looks like an annotation and is none: what another controller reads is his to say.
+pub(super) fn misspelt(case: &mut Case<'_>) {
+    let keys: Vec<&str> = case.service.annotations.keys().filter_map(|key| key.strip_prefix(PREFIX)).collect();
+    for text in keys {
+        if find(text).is_none() && !CLASSIC_ONLY.contains(&text) && !OF_PODS.contains(&text) {
+            unlisted(case, text);
+        }
+    }
+    case.problems.retain(|problem| problem.rule != Rule::Unknown);
+}
+
 fn under_prefix(case: &mut Case<'_>, text: &str) {
     if let Some((annotation, suffix)) = find(text) {
         if annotation.suffix == Suffix::Listener && suffix.is_none_or(str::is_empty) {

@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::grammar::CLASSIC_ONLY;
+use super::names;
 use super::problem::{Rule, quoted};
 use super::spelling::nearest;
 use crate::controller::annotations::name;
@@ -43,6 +44,8 @@ pub(super) fn auto_mode(case: &mut Case<'_>) {
 }
 
 pub(super) fn in_tree(case: &mut Case<'_>) {
+    // Whose `type` is misspelt has come here by that.
+    names::misspelt(case);
     const TYPES: [&str; 3] = ["external", "nlb-ip", "nlb"];
     let written = case.annotations.text(name::TYPE);
     if case.owner == Ownership::InTreeClassic

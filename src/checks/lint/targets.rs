@@ -41,7 +41,7 @@ fn owner(case: &mut Case<'_>) {
         _ => {}
     }
     if case.service.service_type == ServiceType::ClusterIp && case.target_type() == Some(TargetType::Instance) {
-        let message = "The Service is of type ClusterIP and its targets are instances, which need a node port: use ip targets.";
+        let message = "The Service is of type ClusterIP and its targets are instances, which need a node port: the controller refuses it; use ip targets.";
         case.tell_spec(Rule::ClusterIp, "spec.type", message);
     }
 }

@@ -312,6 +312,7 @@ fn names_and_values() -> Vec<Row> {
             ip(&[CERT, ("ssl-ports", "443")]),
             ip(&[CERT, ("ssl-ports", "443")]).version("2.4.7"),
         ),
+        ("T13", Rule::Misspelt, "aws-load-balancer-type is probably", plain(&[("typ", "external")]), plain(&[("type", "clb")])),
         ("1.6", Rule::Refused, "QUIC needs UDP", ip(&[("quic-enabled-ports", "80")]), ip(&[]).ports(TCP_AND_UDP)),
         (
             "1.5",

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::seconds;
 use crate::checks::Context;
 use crate::checks::catalogue::{CONTROLLER_UNAVAILABLE, NO_CONTROLLER, OLD_CONTROLLER, TWO_CONTROLLERS};
-use crate::checks::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
+use crate::checks::model::{FamilyDescription, FamilyKind, FindingKind, Label, Report, Subject};
 use crate::controller::ownership::{Ownership, owner_in};
 use crate::inventory::kube::{ControllerDeployment, Version};
 use crate::inventory::parts::Parts;
@@ -78,8 +78,7 @@ pub(super) fn judge(context: &Context<'_>, report: &mut Report) {
     if let Some(acquired_at) = lease.filter(|lease| lease.holder.is_some()).and_then(|lease| lease.acquired_at) {
         report.family(&LEADER_SINCE).sample([name.into()], seconds(acquired_at));
     }
-    find_missing(context, report);
-    find_unavailable(context, &deployments, report);
+    find_idle(context, report);
     find_several(&deployments, report);
 }
 
@@ -101,34 +100,34 @@ fn leads_since(context: &Context<'_>, longest: SignedDuration) -> bool {
     lease.and_then(|lease| lease.renewed_at).is_some_and(|renewed_at| context.now.duration_since(renewed_at) < longest)
 }
 
-fn find_missing(context: &Context<'_>, report: &mut Report) {
+/// That nobody works on the controller's Services at the moment: what a check finds of it, and a sentence without its end.
+pub fn idle(context: &Context<'_>) -> Option<(&'static FindingKind, String)> {
     let parts = &context.snapshot.parts;
-    if !leads_since(context, LEASE_ALIVE) && parts.controllers.complete().is_some_and(BTreeMap::is_empty) {
-        let need = needed_by(parts);
-        if need > 0 {
-            let message =
-                format!("No Deployment of the controller and no living leader Lease; {need} Services are its to serve.");
-            report.find(&NO_CONTROLLER, Subject::Cluster, None, message);
-        }
+    let deployments = parts.controllers.complete()?;
+    if deployments.is_empty() {
+        let sentence = || (&NO_CONTROLLER, "No Deployment of the controller and no living leader Lease".to_owned());
+        return (!leads_since(context, LEASE_ALIVE)).then(sentence);
     }
-}
-
-fn find_unavailable(context: &Context<'_>, deployments: &[&ControllerDeployment], report: &mut Report) {
-    let parts = &context.snapshot.parts;
+    let deployments: Vec<&ControllerDeployment> = deployments.values().map(|deployment| &**deployment).collect();
     // A Lease that is not known could be a living one.
-    let down = parts.controllers.complete().is_some()
-        && available(deployments) == Some(0)
-        && parts.leader_lease.complete().is_some()
-        && !leads_since(context, LEASE_WARM);
-    let need = if down { needed_by(parts) } else { 0 };
-    if need > 0 {
+    parts.leader_lease.complete()?;
+    let down = available(&deployments) == Some(0) && !leads_since(context, LEASE_WARM);
+    down.then(|| {
         let names: Vec<_> = deployments.iter().map(|deployment| deployment.name.to_string()).collect();
         let wanted: u32 = deployments.iter().map(|deployment| deployment.replicas).sum();
-        let message = format!(
-            "Deployment {} has 0 available of {wanted} replicas and its leader Lease is not renewed; {need} Services are its to serve.",
+        let sentence = format!(
+            "Deployment {} has 0 available of {wanted} replicas and its leader Lease is not renewed",
             names.join(" and ")
         );
-        report.find(&CONTROLLER_UNAVAILABLE, Subject::Cluster, None, message);
+        (&CONTROLLER_UNAVAILABLE, sentence)
+    })
+}
+
+fn find_idle(context: &Context<'_>, report: &mut Report) {
+    let Some((kind, sentence)) = idle(context) else { return };
+    let need = needed_by(&context.snapshot.parts);
+    if need > 0 {
+        report.find(kind, Subject::Cluster, None, format!("{sentence}; {need} Services are its to serve."));
     }
 }
 

@@ -16,6 +16,9 @@ use super::{Desired, Wanted};
 pub static NLB_SECURITY_GROUP: Gate =
     Gate { name: "NLBSecurityGroup", since: Version::new(2, 6, 0), default: true, before: false };
 
+/// The group that the controller makes for the load balancer is yet to be made, or is not known.
+pub const MANAGED_GROUP_MISSING: &str = "the load balancer's managed security group was not found";
+
 const FLAGS_UNKNOWN: &str = "the controller's flags on security groups are not known";
 
 /// The Region's security groups, sorted once by what the controller looks for.
@@ -125,7 +128,7 @@ fn managed(
     groups: &KnownGroups<'_>,
     vpc: &VpcId,
 ) -> Wanted<BTreeSet<SecurityGroupId>> {
-    let own = match only(groups.managed(&service.name, vpc), "the load balancer's managed security group was not found") {
+    let own = match only(groups.managed(&service.name, vpc), MANAGED_GROUP_MISSING) {
         Wanted::Value(own) => own,
         other => return other.map(|id| BTreeSet::from([id])),
     };

@@ -66,6 +66,8 @@ pub struct Surroundings<'a> {
     pub vpc: Option<&'a Vpc>,
     /// The cluster's shared group, where it exists.
     pub backend: Option<&'a SecurityGroupId>,
+    /// The load balancer's own group that the controller made, where it exists.
+    pub own: Option<&'a SecurityGroupId>,
     /// Which of several Services that are looked at together: each gets ports of its own.
     pub nth: u16,
 }
@@ -91,8 +93,12 @@ pub fn rules(
     }
     match mode {
         Mode::Manual => Ok(Wanted::Value(BTreeSet::new())),
-        Mode::SharedGroup => Ok(Wanted::Value(from_group(&groups, around.backend.cloned()))),
-        Mode::OwnGroup => Ok(Wanted::Value(from_group(&groups, None))),
+        Mode::SharedGroup => Ok(Wanted::Value(from_group(&groups, around.backend.cloned().unwrap_or_else(|| NEW_GROUP.into())))),
+        // Each load balancer has another one.
+        Mode::OwnGroup => {
+            let own = around.own.cloned().unwrap_or_else(|| SecurityGroupId::new(format!("{NEW_GROUP}-{}", around.nth)));
+            Ok(Wanted::Value(from_group(&groups, own)))
+        }
         Mode::Ranges => ranges(service, &groups, around),
         Mode::InTree => Ok(Wanted::Unknown("the in-tree provider is not planned")),
     }
@@ -172,8 +178,8 @@ impl Group {
 }
 
 /// One rule a protocol lets a group in, from its lowest to its highest port. Groups are probed by TCP.
-fn from_group(groups: &[Group], source: Option<SecurityGroupId>) -> BTreeSet<RuleKey<'static>> {
-    let peer = Peer::SecurityGroup(source.unwrap_or_else(|| NEW_GROUP.into()));
+fn from_group(groups: &[Group], source: SecurityGroupId) -> BTreeSet<RuleKey<'static>> {
+    let peer = Peer::SecurityGroup(source);
     let tcp = (!groups.is_empty()).then_some("tcp");
     let udp = groups.iter().any(Group::is_datagram).then_some("udp");
     tcp.into_iter().chain(udp).map(|protocol| RuleKey { protocol, ports: None, peer: peer.clone() }).collect()

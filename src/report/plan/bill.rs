@@ -9,14 +9,14 @@ use crate::controller::annotations::{AnnotationError, Annotations, name, parse_l
 use crate::controller::desired::addresses::{eip_allocations, private_ipv4_addresses};
 use crate::controller::desired::listener::actions::{Destination, forwards};
 use crate::controller::desired::listener::{certificates, listeners};
-use crate::controller::desired::load_balancer::{attributes, without_security_groups};
+use crate::controller::desired::load_balancer::{attributes, ip_address_type, without_security_groups};
 use crate::controller::desired::managed_group::{RuleKey, inbound};
-use crate::controller::desired::security_groups::{KnownGroups, named_groups, names_its_own};
+use crate::controller::desired::security_groups::{KnownGroups, NLB_SECURITY_GROUP, named_groups, names_its_own};
 use crate::controller::desired::{Desired, Wanted};
 use crate::controller::security_groups::cost::Mode;
 use crate::controller::security_groups::planned::{Surroundings, mode, rules};
 use crate::controller::settings::Settings;
-use crate::inventory::aws::{LoadBalancer, Rule, Scheme, Subnet};
+use crate::inventory::aws::{IpAddressType, LoadBalancer, Rule, Scheme, Subnet};
 use crate::inventory::ids::{AllocationId, SecurityGroupId, SubnetId};
 use crate::inventory::kube::Service;
 use crate::inventory::parts::Parts;
@@ -44,6 +44,8 @@ pub(super) struct Bill {
     pub(super) certificates: Count,
     /// Security groups that the controller makes.
     pub(super) security_groups: u64,
+    /// One of them is the cluster's shared one: the next load balancer finds it.
+    pub(super) makes_backend: bool,
     pub(super) groups_on_interface: Count,
     /// Subnets that it is new in.
     pub(super) subnets: BTreeSet<SubnetId>,
@@ -51,6 +53,8 @@ pub(super) struct Bill {
     pub(super) addresses_per_subnet: u64,
     /// AWS chooses the addresses, and demands room for that.
     pub(super) needs_free_addresses: bool,
+    /// It is made anew in the subnets that the one before it had, too.
+    pub(super) anew: bool,
     /// Elastic IPs that it is given.
     pub(super) elastic_ips: BTreeSet<AllocationId>,
     /// Rules of the group that the controller makes for it, and those that this group has already.
@@ -75,6 +79,8 @@ pub(super) struct Around<'a> {
     pub(super) existing: Option<&'a ClusterLoadBalancer>,
     /// That one is deleted first, and this one begins anew.
     pub(super) replaced: bool,
+    /// A load balancer before it in the plan makes the cluster's shared group.
+    pub(super) backend_made: bool,
     /// Which of the Services of the plan it is.
     pub(super) nth: u16,
 }
@@ -99,11 +105,12 @@ impl Bill {
             subnets: chosen.iter().filter(|id| !had.contains(id)).cloned().collect(),
             addresses_per_subnet: 1 + secondary.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0),
             needs_free_addresses: !fixes_addresses(service, scheme),
+            anew: around.replaced,
             ..Self::default()
         };
         let groups = bill.target_groups(service, settings)?;
         bill.target_groups = groups.saturating_sub(existing.map_or(0, |it| it.target_groups.len() as u64));
-        if before.is_none()
+        if (before.is_none() || around.replaced)
             && let Wanted::Value(allocations) = eip_allocations(service, scheme)?
         {
             bill.elastic_ips = allocations;
@@ -169,6 +176,7 @@ impl Bill {
             Wanted::Value(id) | Wanted::Likely(id, _) => Some(id),
             Wanted::Free | Wanted::Unknown(_) => None,
         };
+        let own = known.managed(&service.name, vpc).into_iter().next();
         let has_groups = !before.map_or(mode == Mode::Ranges, |it| it.security_groups.is_empty());
         let shared = u64::from(mode == Mode::SharedGroup);
         // A bare load balancer can be without rules, too.
@@ -183,12 +191,14 @@ impl Bill {
             let all = usize::try_from(own + shared).unwrap_or(usize::MAX);
             self.groups_on_interface = Count::of(all, before.map_or(0, |it| it.security_groups.len()));
         }
-        if shared > 0 && backend.is_none() && groups.is_some() {
+        if shared > 0 && backend.is_none() && groups.is_some() && !around.backend_made {
             self.security_groups += 1;
+            self.makes_backend = true;
         }
         let subnets: Vec<&Subnet> = chosen.iter().filter_map(|id| around.subnets.get(id)).map(|subnet| &**subnet).collect();
         let vpc = parts.vpcs.get().and_then(|all| all.get(vpc)).map(|vpc| &**vpc);
-        let surroundings = Surroundings { scheme, subnets: &subnets, vpc, backend: backend.as_ref(), nth: around.nth };
+        let (backend, own) = (backend.as_ref(), own.as_ref());
+        let surroundings = Surroundings { scheme, subnets: &subnets, vpc, backend, own, nth: around.nth };
         match rules(service, settings, mode, surroundings)? {
             Wanted::Value(rules) | Wanted::Likely(rules, _) => self.endpoint_rules = rules,
             Wanted::Unknown(why) => self.doubt("How many rules it puts on the groups of its targets", why),
@@ -245,20 +255,43 @@ fn fixes_addresses(service: &Service, scheme: Scheme) -> bool {
     scheme == Scheme::Internal && Annotations(&service.annotations).text(name::PRIVATE_IPV4_ADDRESSES).is_some()
 }
 
-/// Why the addresses that a Service names do not do for the subnets that its new load balancer would get: the annotation and
-/// one sentence.
-pub(super) fn unfit_addresses(
-    service: &Service,
-    around: Around<'_>,
-    given_away: &BTreeSet<AllocationId>,
-) -> Option<(&'static str, String)> {
+/// What AWS refuses of a new load balancer with a QUIC listener: it has no security groups, one address family and no other
+/// datagrams.
+pub(super) fn refused_quic(service: &Service, settings: Settings<'_>) -> Option<String> {
+    let listeners = listeners(service, settings).ok()?;
+    let with = |protocols: [&str; 2]| listeners.iter().filter(|it| protocols.contains(&it.protocol)).count();
+    let quic = with(["QUIC", "TCP_QUIC"]);
+    let bare = without_security_groups(service, settings) == Ok(true) || settings.gate(&NLB_SECURITY_GROUP) == Some(false);
+    let why = match quic {
+        0 => return None,
+        _ if !bare => format!("on a load balancer with security groups: {} \"true\" makes it without", name::DISABLE_NLB_SG),
+        _ if ip_address_type(service) == Ok(IpAddressType::Dualstack) => "on a dualstack load balancer".to_owned(),
+        2.. => "beside another one".to_owned(),
+        _ if with(["UDP", "TCP_UDP"]) > 0 => "beside UDP listeners".to_owned(),
+        _ => return None,
+    };
+    Some(format!("{} asks for a QUIC listener, which AWS refuses {why}.", name::QUIC_PORTS))
+}
+
+/// Addresses that a Service names and that do not do.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    pub(super) annotation: &'static str,
+    /// One sentence, without its end.
+    pub(super) why: String,
+    /// The controller does not see it: AWS refuses the load balancer, and one that it was to replace is deleted by then.
+    pub(super) by_aws: bool,
+}
+
+/// Why the addresses that a Service names do not do for the subnets that its new load balancer would get.
+pub(super) fn unfit_addresses(service: &Service, around: Around<'_>, given_away: &BTreeSet<AllocationId>) -> Option<Unfit> {
     let Around { parts, scheme, chosen, subnets, .. } = around;
     let annotations = Annotations(&service.annotations);
     for annotation in [name::EIP_ALLOCATIONS, name::PRIVATE_IPV4_ADDRESSES, name::IPV6_ADDRESSES, name::SOURCE_NAT_PREFIXES] {
         let count = annotations.text(annotation).map(|text| parse_list(text).len());
         if let Some(count) = count.filter(|count| *count != chosen.len()) {
             let message = format!("{annotation} has {count} entries and the load balancer would get {} subnets", chosen.len());
-            return Some((annotation, message));
+            return Some(Unfit { annotation, why: message, by_aws: false });
         }
     }
     if let Ok(Wanted::Value(allocations)) = eip_allocations(service, scheme) {
@@ -270,7 +303,8 @@ pub(super) fn unfit_addresses(
                 None if known.is_some() => "does not exist",
                 _ => continue,
             };
-            return Some((name::EIP_ALLOCATIONS, format!("{id} of {} {why}", name::EIP_ALLOCATIONS)));
+            let annotation = name::EIP_ALLOCATIONS;
+            return Some(Unfit { annotation, why: format!("{id} of {annotation} {why}"), by_aws: true });
         }
     }
     let addresses: Desired<BTreeSet<std::net::IpAddr>> = private_ipv4_addresses(service, scheme);
@@ -279,8 +313,9 @@ pub(super) fn unfit_addresses(
             let Some(cidr) = subnet.cidr else { continue };
             let count = addresses.iter().filter(|address| cidr.contains(*address)).count();
             if count != 1 {
-                let message = format!("{} has {count} addresses of {} and needs one", name::PRIVATE_IPV4_ADDRESSES, subnet.id);
-                return Some((name::PRIVATE_IPV4_ADDRESSES, message));
+                let annotation = name::PRIVATE_IPV4_ADDRESSES;
+                let why = format!("{annotation} has {count} addresses of {} and needs one", subnet.id);
+                return Some(Unfit { annotation, why, by_aws: false });
             }
         }
     }

@@ -3,17 +3,19 @@
 //! The drift check answers: with the manifest in the place of the Service, what differs from AWS is what the controller would
 //! change, or would never change. What only this page knows is which change replaces something.
 
-use std::collections::BTreeSet;
+mod staying;
 
-use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
 use serde::Serialize;
 
-use crate::checks::{self, drift};
-use crate::config::policy::Policy;
+use crate::checks::drift::applied::Difference;
 use crate::controller::annotations::{PREFIX, name};
-use crate::inventory::ids::ObjectName;
-use crate::inventory::kube::{Service, ServiceType};
-use crate::inventory::snapshot::Snapshot;
+use crate::controller::desired::listener::listeners;
+use crate::controller::desired::security_groups::names_its_own;
+use crate::controller::settings::{HEALTH_CHECK_ADVANCED_CONFIG, Settings};
+use crate::inventory::kube::{Protocol, Service, ServiceType};
 
 /// What a change does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,189 +53,209 @@ const REPLACES: &[&str] = &[name::SCHEME, name::INTERNAL];
 const REPLACES_TARGET_GROUPS: &[&str] =
     &[name::TARGET_TYPE, name::BACKEND_PROTOCOL, name::ENABLE_TCP_UDP_LISTENER, name::QUIC_PORTS];
 
-/// Annotations of which only the keys that are listed are enforced: without them AWS keeps what it has.
-const KNOWN_KEYS: &[&str] = &[
-    name::ATTRIBUTES,
-    name::ACCESS_LOG_ENABLED,
-    name::ACCESS_LOG_BUCKET,
-    name::ACCESS_LOG_PREFIX,
-    name::CROSS_ZONE,
-    name::MINIMUM_CAPACITY,
-    name::PRIVATE_LINK_RULES,
-    name::ALPN_POLICY,
-    name::LISTENER_ATTRIBUTES,
-    name::TARGET_GROUP_ATTRIBUTES,
-];
+/// The same, where the controller does not set what they say later on (before 2.4.6, and without a gate).
+const REPLACES_SIMPLE_TARGET_GROUPS: &[&str] =
+    &[name::HEALTH_CHECK_PROTOCOL, name::SUCCESS_CODES, name::HEALTH_CHECK_INTERVAL, name::HEALTH_CHECK_TIMEOUT];
 
-/// What the drift check says of one annotation of one Service.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Drifted {
-    pub(super) service: ObjectName,
-    pub(super) annotation: String,
-    pub(super) repaired: bool,
+/// What decides the listeners beside annotations.
+const PORTS: &str = "spec.ports";
+
+/// A Service in the cluster and in the manifest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit<'a> {
+    pub(super) before: &'a Service,
+    pub(super) after: &'a Service,
+    /// How the load balancer differs from the manifest.
+    pub(super) differences: &'a [Difference],
+    pub(super) settings: Settings<'a>,
+    /// The load balancer has security groups.
+    pub(super) has_groups: bool,
 }
 
-/// Everything that differs from AWS in a picture.
-pub(super) fn drifted(snapshot: &Snapshot, policy: &Policy, now: Timestamp) -> BTreeSet<Drifted> {
-    // Whoever plans does not wait until a difference is old enough to be somebody's fault.
-    let policy = Policy { drift_hold_down_seconds: 0, ..policy.clone() };
-    let outcome = checks::run(&[&drift::CHECK], snapshot, &policy, now, || std::time::Duration::ZERO);
-    let families = outcome.families.iter().filter(|family| family.description.name == "service_annotation_drift");
-    let row = |labels: &[checks::model::Label]| match labels {
-        [namespace, service, annotation, repair] => Some(Drifted {
-            service: ObjectName::new(namespace.shared(), service.shared()),
-            annotation: annotation.as_str().to_owned(),
-            repaired: repair.as_str() == "automatic",
-        }),
-        _ => None,
-    };
-    families.flat_map(|family| &family.samples).filter_map(|sample| row(&sample.labels)).collect()
-}
-
-/// The changes of one Service: `before` is it in the cluster, `after` in the manifest.
-pub(super) fn changes(before: &Service, after: &Service, drifted: &BTreeSet<Drifted>) -> Vec<Change> {
-    if let Some(refused) = refused(before, after) {
-        return vec![refused];
-    }
-    let mut changes = Vec::new();
-    for drift in drifted.iter().filter(|drift| drift.service == after.name) {
-        let field = drift.annotation.as_str();
-        let (effect, what) = if !drift.repaired {
-            (Effect::Ignored, "is read only when the load balancer is made: the load balancer stays as it is")
-        } else if REPLACES.contains(&field) {
-            (
-                Effect::Replaced,
-                "cannot be changed: the load balancer is deleted and a new one made, with a new DNS name, and until it is up there is none",
-            )
-        } else if REPLACES_TARGET_GROUPS.contains(&field) {
-            (
-                Effect::TargetGroupsReplaced,
-                "cannot be changed of a target group: new ones are made and their targets must become healthy first",
-            )
-        } else {
-            (Effect::InPlace, "is changed in place")
-        };
+/// The changes of one Service.
+pub(super) fn changes(edit: Edit<'_>) -> Vec<Change> {
+    let Edit { before, after, settings, .. } = edit;
+    let mut changes = ports(before, after, settings);
+    let told_of_ports = !changes.is_empty();
+    for difference in edit.differences.iter().filter(|it| it.annotation != PORTS || !told_of_ports) {
+        let field = difference.annotation;
+        let (effect, what) = effect(difference, settings);
         changes.push(Change { field: field.to_owned(), effect, message: format!("{} {what}.", told(before, after, field)) });
     }
     if changes.iter().any(|change| change.effect == Effect::Replaced) {
         // The new one is made as everything says.
         changes.retain(|change| change.effect != Effect::Ignored);
     } else {
-        changes.extend(staying(before, after));
+        changes.extend(groups(edit));
+        let is_anew = changes.iter().any(|change| change.effect == Effect::TargetGroupsReplaced);
+        changes.extend(staying::staying(edit, is_anew));
     }
     changes.sort_by(|a, b| (std::cmp::Reverse(a.effect), &a.field).cmp(&(std::cmp::Reverse(b.effect), &b.field)));
     changes
 }
 
-/// What the API server refuses is refused as a whole.
-fn refused(before: &Service, after: &Service) -> Option<Change> {
-    let stays_one = [before, after].iter().all(|service| service.service_type == ServiceType::LoadBalancer);
-    if !stays_one || before.load_balancer_class == after.load_balancer_class {
-        return None;
+const NEW_TARGET_GROUPS: &str =
+    "cannot be changed of a target group: new ones are made and their targets must become healthy first";
+
+fn effect(difference: &Difference, settings: Settings<'_>) -> (Effect, &'static str) {
+    let field = difference.annotation;
+    let is_simple = settings.gate(&HEALTH_CHECK_ADVANCED_CONFIG) == Some(false);
+    if !difference.repaired {
+        (Effect::Ignored, "is read only when the load balancer is made: the load balancer stays as it is")
+    } else if REPLACES.contains(&field) {
+        (Effect::Replaced, REPLACEMENT)
+    } else if REPLACES_TARGET_GROUPS.contains(&field) || (is_simple && REPLACES_SIMPLE_TARGET_GROUPS.contains(&field)) {
+        (Effect::TargetGroupsReplaced, NEW_TARGET_GROUPS)
+    } else {
+        (Effect::InPlace, "is changed in place")
     }
+}
+
+const REPLACEMENT: &str =
+    "cannot be changed: the load balancer is deleted and a new one made, with a new DNS name, and until it is up there is none";
+
+/// That the load balancer is replaced, by the annotations on its scheme.
+pub(super) fn replaced(before: &Service, after: &Service) -> Change {
+    let annotated = |field: &&&str| after.annotations.contains_key(&*format!("{PREFIX}{field}"));
+    let field = REPLACES.iter().find(annotated).copied().unwrap_or(name::SCHEME);
+    let message = format!("{} {REPLACEMENT}.", told(before, after, field));
+    Change { field: field.to_owned(), effect: Effect::Replaced, message }
+}
+
+/// Why the API server refuses a manifest, whoever would own the Service.
+pub(super) fn refused(before: Option<&Service>, after: &Service) -> Option<Change> {
+    let of = |field: &str, why: String| {
+        let message = format!("{field} {why}: the API server refuses the manifest.");
+        Some(Change { field: field.to_owned(), effect: Effect::Blocked, message })
+    };
+    let balances = |service: &Service| service.service_type == ServiceType::LoadBalancer;
     let class = |service: &Service| service.load_balancer_class.as_deref().unwrap_or("none").to_owned();
-    let message = format!(
-        "spec.loadBalancerClass ({} in the cluster, {} in the manifest) cannot be changed: the API server refuses the manifest.",
-        class(before),
-        class(after)
-    );
-    Some(Change { field: "spec.loadBalancerClass".to_owned(), effect: Effect::Blocked, message })
-}
-
-fn told(before: &Service, after: &Service, field: &str) -> String {
-    let value = |service: &Service| service.annotations.get(&*format!("{PREFIX}{field}")).cloned();
-    let quoted = |value: &str| format!("{:?}", value.chars().take(60).collect::<String>());
-    match (value(before), value(after)) {
-        (Some(old), Some(new)) if old != new => {
-            format!("{field}, {} in the cluster and {} in the manifest,", quoted(&old), quoted(&new))
-        }
-        (None, Some(new)) => format!("{field}, new with {},", quoted(&new)),
-        (Some(old), None) => format!("{field}, removed and {} in the cluster,", quoted(&old)),
-        _ => format!("{field}, of which AWS differs,"),
+    let keeps_its_class = before.is_some_and(|before| before.load_balancer_class == after.load_balancer_class);
+    if let Some(before) = before.filter(|before| balances(before) && balances(after) && !keeps_its_class) {
+        return of(
+            "spec.loadBalancerClass",
+            format!("({} in the cluster, {} in the manifest) cannot be changed", class(before), class(after)),
+        );
     }
+    // One that it had while it was of that type is dropped.
+    if !balances(after) && after.load_balancer_class.is_some() && !keeps_its_class {
+        return of("spec.loadBalancerClass", "is only for Services of type LoadBalancer".to_owned());
+    }
+    if after.ports.is_empty() && matches!(after.service_type, ServiceType::LoadBalancer | ServiceType::NodePort) {
+        return of(PORTS, "is empty".to_owned());
+    }
+    let mut names = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    for port in &after.ports {
+        if after.ports.len() > 1 && port.name.is_empty() {
+            return of(PORTS, format!("has several ports and {} has no name", port.port));
+        }
+        if !port.name.is_empty() && !names.insert(&port.name) {
+            return of(PORTS, format!("has two ports of the name {:?}", port.name));
+        }
+        if !numbers.insert((port.port, port.protocol)) {
+            return of(PORTS, format!("has {} {} twice", port.protocol.as_str(), port.port));
+        }
+    }
+    None
 }
 
-/// Keys that are listed no more.
-fn staying(before: &Service, after: &Service) -> Vec<Change> {
+/// Ports that come, go, or get another protocol.
+fn ports(before: &Service, after: &Service, settings: Settings<'_>) -> Vec<Change> {
+    let (Ok(had), Ok(wanted)) = (listeners(before, settings), listeners(after, settings)) else { return Vec::new() };
+    let had: BTreeMap<u16, &str> = had.iter().map(|listener| (listener.port.port, listener.group_protocol)).collect();
+    let wanted: BTreeMap<u16, &str> = wanted.iter().map(|listener| (listener.port.port, listener.group_protocol)).collect();
+    let of_spec = |protocol: &&str| Protocol::parse(protocol).is_some();
     let mut changes = Vec::new();
-    for (key, old) in &before.annotations {
-        let Some(field) = key.strip_prefix(PREFIX) else { continue };
-        let base = field.split('.').next().unwrap_or(field);
-        if !KNOWN_KEYS.contains(&base) {
-            continue;
-        }
-        let new = after.annotations.get(key);
-        let keys = |text: &str| {
-            text.split(',').filter_map(|pair| Some(pair.split_once('=')?.0.trim().to_owned())).collect::<BTreeSet<_>>()
-        };
-        let gone: Vec<String> = match new {
-            None if keys(old).is_empty() => vec![field.to_owned()],
-            None => keys(old).into_iter().collect(),
-            Some(new) => keys(old).difference(&keys(new)).cloned().collect(),
-        };
-        if !gone.is_empty() {
-            let message = format!(
-                "{field} names {} no more, and nothing sets it back: AWS keeps the last value; write the value that you want.",
-                gone.join(", ")
-            );
-            changes.push(Change { field: field.to_owned(), effect: Effect::Stays, message });
+    let mut tell = |effect, message| changes.push(Change { field: PORTS.to_owned(), effect, message });
+    let added = wanted.keys().filter(|port| !had.contains_key(port));
+    if let Some(list) = listed(added) {
+        tell(Effect::InPlace, format!("{PORTS} has {list} in addition: each new port gets a listener and a target group."));
+    }
+    let gone = had.keys().filter(|port| !wanted.contains_key(port));
+    if let Some(list) = listed(gone) {
+        tell(
+            Effect::InPlace,
+            format!("{PORTS} has {list} no more: its listener is deleted, with every connection, and its target group."),
+        );
+    }
+    for (port, protocol) in &had {
+        if let Some(new) = wanted.get(port).filter(|new| *new != protocol && of_spec(new) && of_spec(protocol)) {
+            let message =
+                format!("{PORTS}, {port} with {protocol} in the cluster and with {new} in the manifest, {NEW_TARGET_GROUPS}.");
+            tell(Effect::TargetGroupsReplaced, message);
         }
     }
     changes
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::testing::service;
+/// From groups of the user's own to the managed one: the drift check does not know a group that is yet to be made.
+fn groups(edit: Edit<'_>) -> Option<Change> {
+    let field = name::SECURITY_GROUPS;
+    let is_told = edit.differences.iter().any(|difference| difference.annotation == field);
+    let from_own_to_managed = names_its_own(edit.before) && !names_its_own(edit.after);
+    (edit.has_groups && from_own_to_managed && !is_told).then(|| Change {
+        field: field.to_owned(),
+        effect: Effect::InPlace,
+        message: format!(
+            "{} is changed in place: the controller makes a security group for it.",
+            told(edit.before, edit.after, field)
+        ),
+    })
+}
 
-    #[test]
-    fn what_is_listed_no_more_stays_and_is_said() {
-        let before = service("shop/web").annotate(name::ATTRIBUTES, "a=1,b=2").annotate(name::CROSS_ZONE, "true").build();
-        let after = service("shop/web").annotate(name::ATTRIBUTES, "a=3").build();
-        let found = changes(&before, &after, &BTreeSet::new());
-        let told: Vec<_> = found.iter().map(|change| (change.field.as_str(), change.effect)).collect();
-        assert_eq!(told, [(name::ATTRIBUTES, Effect::Stays), (name::CROSS_ZONE, Effect::Stays)]);
-        assert!(found[0].message.contains("names b no more"), "{}", found[0].message);
-        assert!(changes(&before, &before, &BTreeSet::new()).is_empty());
-    }
+fn listed(items: impl Iterator<Item = impl Display>) -> Option<String> {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    (!items.is_empty()).then(|| items.join(", "))
+}
 
-    #[test]
-    fn each_difference_has_the_effect_of_its_class() {
-        let before = service("shop/web").annotate(name::SCHEME, "internal").build();
-        let after = service("shop/web").annotate(name::SCHEME, "internet-facing").build();
-        let drifted =
-            |annotation: &str, repaired| Drifted { service: after.name.clone(), annotation: annotation.to_owned(), repaired };
-        let all = BTreeSet::from([
-            drifted(name::NAME, false),
-            drifted(name::TARGET_TYPE, true),
-            drifted(name::HEALTH_CHECK_PATH, true),
-        ]);
-        let effects = |all: &BTreeSet<Drifted>| -> Vec<(String, Effect)> {
-            changes(&before, &after, all).into_iter().map(|change| (change.field, change.effect)).collect()
-        };
-        let expected = [
-            (name::NAME.to_owned(), Effect::Ignored),
-            (name::TARGET_TYPE.to_owned(), Effect::TargetGroupsReplaced),
-            (name::HEALTH_CHECK_PATH.to_owned(), Effect::InPlace),
-        ];
-        assert_eq!(effects(&all), expected);
-        let with_scheme: BTreeSet<_> = all.into_iter().chain([drifted(name::SCHEME, true)]).collect();
-        let found = changes(&before, &after, &with_scheme);
-        assert_eq!(found[0].effect, Effect::Replaced);
-        assert!(
-            found[0].message.contains("\"internal\" in the cluster and \"internet-facing\" in the manifest"),
-            "{}",
-            found[0].message
-        );
-        assert!(found.iter().all(|change| change.effect != Effect::Ignored), "a new one gets its name");
-    }
+/// Annotations of one base name (ports and listeners stand after a dot) that differ, and their names.
+fn differing<'a>(before: &'a Service, after: &'a Service, base: &str) -> BTreeSet<&'a str> {
+    let keys = before.annotations.keys().chain(after.annotations.keys());
+    let names =
+        keys.filter(|key| before.annotations.get(*key) != after.annotations.get(*key)).filter_map(|key| key.strip_prefix(PREFIX));
+    names.filter(|name| name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))).collect()
+}
 
-    #[test]
-    fn another_class_is_refused_and_then_nothing_else_happens() {
-        let before = service("shop/web").annotate(name::ATTRIBUTES, "a=1").build();
-        let after = service("shop/web").class("x").build();
-        let found = changes(&before, &after, &BTreeSet::new());
-        assert_eq!(found.iter().map(|change| change.effect).collect::<Vec<_>>(), [Effect::Blocked]);
+fn told(before: &Service, after: &Service, field: &str) -> String {
+    let names = differing(before, after, field);
+    let mut names_of_it = names.iter();
+    let name = match (names_of_it.next(), names_of_it.next()) {
+        (Some(only), None) => only,
+        (Some(_), Some(_)) => return format!("{}, changed,", listed(names.iter()).unwrap_or_default()),
+        (None, _) => return told_of_spec(before, after, field),
+    };
+    let value = |service: &Service| service.annotations.get(&*format!("{PREFIX}{name}")).cloned();
+    let quoted = |value: &str| format!("{:?}", value.chars().take(60).collect::<String>());
+    match (value(before), value(after)) {
+        (Some(old), Some(new)) => format!("{name}, {} in the cluster and {} in the manifest,", quoted(&old), quoted(&new)),
+        (None, Some(new)) => format!("{name}, new with {},", quoted(&new)),
+        (Some(old), None) => format!("{name}, removed and {} in the cluster,", quoted(&old)),
+        (None, None) => format!("{name},"),
     }
 }
+
+/// What of the spec decides it, where its annotation is as it was.
+fn told_of_spec(before: &Service, after: &Service, field: &str) -> String {
+    let ranges = |service: &Service| match &service.source_ranges[..] {
+        [] => "none".to_owned(),
+        ranges => ranges.join(","),
+    };
+    if field == name::SOURCE_RANGES && before.source_ranges != after.source_ranges {
+        return format!(
+            "spec.loadBalancerSourceRanges, {} in the cluster and {} in the manifest,",
+            ranges(before),
+            ranges(after)
+        );
+    }
+    if [name::SOURCE_RANGES, name::PREFIX_LISTS].contains(&field) && before.ports != after.ports {
+        return format!("What {field} lets in, by the ports of the manifest,");
+    }
+    if field.starts_with("aws-load-balancer-healthcheck-") && before.external_traffic_policy != after.external_traffic_policy {
+        return format!("{field}, which follows spec.externalTrafficPolicy where nothing is written,");
+    }
+    format!("{field}, of which AWS differs,")
+}
+
+#[cfg(test)]
+mod tests;

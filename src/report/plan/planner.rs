@@ -1,30 +1,36 @@
 //! What becomes of one Service after another?
 
+mod existing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::bill::{Around, Bill, unfit_addresses};
-use super::changes::{Drifted, Effect, changes, drifted};
+use self::existing::{adopt, field_of, in_words};
+use super::bill::{Around, Bill, Unfit, unfit_addresses};
+use super::changes::refused;
 use super::manifests::Manifest;
 use super::room::{Cost, Room, first_wall};
-use super::{Fate, Input, NO_EFFECT, NO_ROOM, Plan, PlanProblem, Planned, REFUSED, REPLACED};
+use super::{Fate, Input, NO_ROOM, Plan, PlanProblem, Planned, REFUSED};
 use crate::checks::Context;
 use crate::checks::catalogue::{IN_TREE_OWNED, NO_USABLE_ZONE};
+use crate::checks::drift::applied::Applied;
 use crate::checks::lint::known::{Facts, Known};
 use crate::checks::lint::lint;
 use crate::checks::lint::problem::{Field, Rule};
+use crate::checks::model::FindingKind;
+use crate::checks::services::controllers::idle;
 use crate::controller::annotations::{AnnotationError, Annotations, name};
 use crate::controller::desired::Wanted;
-use crate::controller::desired::load_balancer::{annotated_scheme, ip_address_type, scheme, subnets};
+use crate::controller::desired::load_balancer::{annotated_scheme, ip_address_type, subnets};
 use crate::controller::ownership::{AUTO_MODE_CLASS, Ownership, owner_in};
 use crate::controller::settings::Settings;
 use crate::controller::subnets::placement::{Request, place};
 use crate::controller::subnets::{Choice, NEEDED_ADDRESSES, Network, Routes, Rules};
 use crate::inventory::aws::{IpAddressType, LoadBalancer, Scheme};
-use crate::inventory::ids::SubnetId;
+use crate::inventory::ids::{ObjectName, SubnetId};
 use crate::inventory::kube::{Service, ServiceType, Version};
 use crate::inventory::parts::Parts;
-use crate::inventory::snapshot::{ClusterLoadBalancer, Controller, Expiry, Snapshot};
+use crate::inventory::snapshot::{ClusterLoadBalancer, Expiry, Snapshot};
 
 /// Plans them.
 pub fn plan(input: Input<'_>) -> Plan {
@@ -47,36 +53,25 @@ pub fn plan(input: Input<'_>) -> Plan {
     let after = Snapshot::join(applied, now, expiry);
     let settings = Settings::in_cluster(&before.parts);
     let context = Context { snapshot: &before, policy, now };
+    let impatient = Applied::policy(policy);
     let mut planner = Planner {
         facts: Facts::of(&before, manifests.iter().map(|it| &it.service)),
         routes: Routes::of(&before.parts.route_tables),
-        drifted: if offline { BTreeSet::new() } else { drifted(&after, policy, now) },
+        applied: Applied::of(Context { snapshot: &after, policy: &impatient, now }),
         room: Room::of(&context),
+        idle: if offline { None } else { idle(&context) },
         context,
         settings,
         offline,
         nth: 0,
     };
-    let services = manifests.iter().map(|manifest| planner.plan(manifest)).collect();
+    let last: BTreeMap<_, usize> = manifests.iter().enumerate().map(|(n, it)| (&it.service.name, n)).collect();
+    let plan_one = |(n, manifest): (usize, &Manifest)| match last.get(&manifest.service.name) {
+        Some(last) if *last != n => planner.plan_superseded(manifest, &manifests[*last]),
+        _ => planner.plan(manifest),
+    };
+    let services = manifests.iter().enumerate().map(plan_one).collect();
     Plan { services, ignored: 0, controller_version: settings.version().map(|version| version.to_string()), offline }
-}
-
-/// A manifest says nothing of what the API server and the controllers wrote.
-fn adopt(service: &mut Service, existing: &Service) {
-    service.uid = Arc::clone(&existing.uid);
-    service.created_at = existing.created_at;
-    service.finalizers.clone_from(&existing.finalizers);
-    service.hostnames.clone_from(&existing.hostnames);
-    service.annotations_written_at = existing.annotations_written_at;
-    // What the controller's webhook set stays set by whoever applies a manifest without it.
-    if existing.service_type == service.service_type && service.load_balancer_class.is_none() {
-        service.load_balancer_class.clone_from(&existing.load_balancer_class);
-    }
-    service.health_check_node_port = service.health_check_node_port.or(existing.health_check_node_port);
-    for port in &mut service.ports {
-        let same = existing.ports.iter().find(|other| (other.port, other.protocol) == (port.port, port.protocol));
-        port.node_port = port.node_port.or(same.and_then(|same| same.node_port));
-    }
 }
 
 /// EKS Auto Mode gives its class to Services without one. Where the AWS Load Balancer Controller runs beside it, whose webhook
@@ -92,8 +87,11 @@ fn admit(service: &mut Service, parts: &Parts) {
 struct Planner<'a> {
     facts: Facts<'a>,
     routes: Routes,
-    drifted: BTreeSet<Drifted>,
+    /// Compares Services as they would be with AWS.
+    applied: Applied<'a>,
     room: Room,
+    /// Why nobody works on the controller's Services now.
+    idle: Option<(&'static FindingKind, String)>,
     context: Context<'a>,
     settings: Settings<'a>,
     offline: bool,
@@ -101,7 +99,28 @@ struct Planner<'a> {
     nth: u16,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// One that another manifest of the same name comes after: it takes nothing from anybody.
+    fn plan_superseded(&mut self, manifest: &Manifest, by: &Manifest) -> Planned {
+        let room = self.room.clone();
+        let mut planned = self.plan(manifest);
+        self.room = room;
+        planned.notes.push(format!("The same Service stands again at {}:{}: what is applied last holds.", by.file, by.line));
+        planned
+    }
+
+    /// The Service as the cluster has it.
+    fn in_cluster(&self, name: &ObjectName) -> Option<&'a Service> {
+        self.context.snapshot.parts.services.get()?.get(name).map(|service| &**service)
+    }
+
+    /// What a Service has, whoever made it.
+    fn load_balancers(&self, name: &ObjectName) -> Vec<&'a ClusterLoadBalancer> {
+        let snapshot = self.context.snapshot;
+        let ids = snapshot.service_load_balancers.get(name).into_iter().flatten();
+        ids.filter_map(|id| snapshot.load_balancers.get(id)).collect()
+    }
+
     fn plan(&mut self, manifest: &Manifest) -> Planned {
         self.nth = self.nth.saturating_add(1);
         let service = &manifest.service;
@@ -119,6 +138,7 @@ impl Planner<'_> {
             elastic_ips: Vec::new(),
             costs: Vec::new(),
             first_wall: None,
+            blind: None,
             notes: Vec::new(),
             changes: Vec::new(),
             problems: Vec::new(),
@@ -127,6 +147,16 @@ impl Planner<'_> {
         for problem in lint(service, self.settings, &known) {
             let line = manifest.line_of(&problem.field);
             planned.find(problem.rule.kind(), line, problem.field.to_string(), problem.message);
+        }
+        if let Some(refusal) = refused(self.in_cluster(&service.name), service) {
+            let field = field_of(&refusal.field);
+            planned.find(&REFUSED, manifest.line_of(&field), refusal.field.clone(), refusal.message.clone());
+            (planned.fate, planned.because) = match self.load_balancers(&service.name).first() {
+                Some(found) => (Fate::Kept, Some(in_words(found))),
+                None => (Fate::NotMade, Some(refusal.message.clone())),
+            };
+            planned.changes = vec![refusal];
+            return planned;
         }
         match owner {
             Ownership::NotAsked => planned.fate = Fate::NotAsked,
@@ -137,9 +167,26 @@ impl Planner<'_> {
             Ownership::AutoMode => self.plan_auto_mode(manifest, &mut planned),
             Ownership::ThirdParty => planned.fate = Fate::Elsewhere,
             Ownership::InTreeNetwork | Ownership::InTreeClassic => self.plan_classless(manifest, owner, &mut planned),
-            Ownership::LoadBalancerController => self.plan_owned(manifest, &mut planned),
+            Ownership::LoadBalancerController => {
+                self.plan_owned(manifest, &mut planned);
+                self.tell_idle(manifest, &mut planned);
+            }
+        }
+        if owner != Ownership::LoadBalancerController {
+            self.let_go(manifest, owner, &mut planned);
         }
         planned
+    }
+
+    /// Whatever it would make: without the controller nothing happens.
+    fn tell_idle(&self, manifest: &Manifest, planned: &mut Planned) {
+        let Some((kind, sentence)) = &self.idle else { return };
+        planned.find(kind, manifest.line, "", format!("{sentence}: nothing of this happens until the controller runs."));
+        if planned.fate == Fate::Made {
+            planned.fate = Fate::NotMade;
+            planned.because = Some(sentence.clone());
+            planned.first_wall = None;
+        }
     }
 
     /// What Auto Mode makes of a Service is documented in part: the rest is not judged.
@@ -188,93 +235,30 @@ impl Planner<'_> {
         );
     }
 
-    fn plan_owned(&mut self, manifest: &Manifest, planned: &mut Planned) {
-        let service = &manifest.service;
-        let snapshot = self.context.snapshot;
-        let owned = snapshot.service_load_balancers.get(&service.name).into_iter().flatten();
-        let owned = owned.filter_map(|id| snapshot.load_balancers.get(id));
-        let (ours, others): (Vec<_>, Vec<_>) = owned.partition(|it| it.controller == Controller::LoadBalancerController);
-        // A value that is refused is refused as a whole; what exists stays as it is.
-        let refused = planned.problems.iter().find(|problem| std::ptr::eq(problem.kind, Rule::Refused.kind()));
-        let refused = refused.map(|problem| problem.message.clone());
-        if let Some(message) = &refused {
-            planned.fate = if ours.is_empty() { Fate::NotMade } else { Fate::Kept };
-            planned.because = Some(message.clone());
-        }
-        if let Some(other) = others.first().filter(|_| ours.is_empty()) {
-            let line = manifest.line;
-            planned.find(&REPLACED, line, "", format!(
-                "Load balancer {} was made by {}, and the AWS Load Balancer Controller would make another one beside it, with another DNS name; the first stays until it is deleted.",
-                other.load_balancer.id, other.controller.as_str()
-            ));
-        }
-        let existing = ours.first().map(|it| &it.load_balancer);
-        planned.scheme = match scheme(service, existing.map(|it| it.scheme), self.settings) {
-            Ok(Wanted::Value(scheme) | Wanted::Likely(scheme, _)) => Some(scheme),
-            _ => None,
-        };
-        if refused.is_some() || self.offline {
-            return;
-        }
-        let Some(before) = ours.first() else { return self.plan_new(manifest, planned) };
-        let existing = &before.load_balancer;
-        let cluster = snapshot.parts.services.get().and_then(|all| all.get(&service.name));
-        planned.changes = cluster.map(|before| changes(before, service, &self.drifted)).unwrap_or_default();
-        planned.fate = Fate::Kept;
-        planned.because = Some(format!("{}, {}", existing.id, existing.dns_name));
-        let is_refused = planned.changes.iter().any(|change| change.effect == Effect::Blocked);
-        let is_replaced = planned.scheme.is_some_and(|scheme| scheme != existing.scheme);
-        if !is_refused {
-            if is_replaced {
-                planned.fate = Fate::Replaced;
-            }
-            self.plan_more(manifest, planned, before);
-        }
-        self.tell_changes(manifest, planned);
-    }
-
-    fn tell_changes(&self, manifest: &Manifest, planned: &mut Planned) {
-        for change in planned.changes.clone() {
-            let kind = match change.effect {
-                Effect::Replaced => &REPLACED,
-                Effect::Blocked => &REFUSED,
-                Effect::Ignored | Effect::Stays => &NO_EFFECT,
-                Effect::InPlace | Effect::TargetGroupsReplaced => continue,
-            };
-            let field = match change.field.as_str() {
-                "spec.loadBalancerClass" => Field::Spec("spec.loadBalancerClass"),
-                annotation => Field::annotation(annotation),
-            };
-            // Lint has its own words for what is read at creation only.
-            let told = planned
-                .problems
-                .iter()
-                .any(|problem| std::ptr::eq(problem.kind, Rule::CreationOnly.kind()) && problem.field == field.to_string());
-            if !told {
-                planned.find(kind, manifest.line_of(&field), field.to_string(), change.message);
-            }
-        }
-    }
-
-    /// Which subnets it gets; `None` where none are, or where that is not known: then the plan says so.
-    fn place(&self, manifest: &Manifest, planned: &mut Planned, existing: Option<&LoadBalancer>) -> Option<Vec<SubnetId>> {
+    /// Which subnets it gets, or the plan says why not.
+    fn place(
+        &self,
+        manifest: &Manifest,
+        planned: &mut Planned,
+        existing: Option<&LoadBalancer>,
+    ) -> Result<Vec<SubnetId>, NotPlaced> {
         let service = &manifest.service;
         let parts = &self.context.snapshot.parts;
         let unknown = |planned: &mut Planned, why: &str| match existing {
-            Some(_) => planned.notes.push(format!("What it takes cannot be told: {why}.")),
+            Some(_) => planned.blind = Some(format!("what it takes cannot be told: {why}")),
             None => planned.because = Some(why.to_owned()),
         };
         let Some(scheme) = planned.scheme else {
             unknown(planned, "its scheme depends on what is not known");
-            return None;
+            return Err(NotPlaced::Unknown);
         };
         let Some(cluster_name) = parts.scope.cluster_name.as_deref() else {
             unknown(planned, "the cluster's name is not known");
-            return None;
+            return Err(NotPlaced::Unknown);
         };
         if parts.subnets.complete().is_none() {
             unknown(planned, "the VPC's subnets are not known");
-            return None;
+            return Err(NotPlaced::Unknown);
         }
         let network =
             Network { cluster_name, subnets: &self.room.subnets, routes: &self.routes, locales: parts.availability_zones.get() };
@@ -283,11 +267,11 @@ impl Planner<'_> {
             Ok(Wanted::Free) => None,
             Ok(Wanted::Likely(_, why) | Wanted::Unknown(why)) => {
                 unknown(planned, why);
-                return None;
+                return Err(NotPlaced::Unknown);
             }
             Err(error) => {
                 refuse(manifest, planned, &error);
-                return None;
+                return Err(NotPlaced::Refused);
             }
         };
         let had: BTreeSet<SubnetId> = existing.into_iter().flat_map(|it| &it.zones).map(|zone| zone.subnet_id.clone()).collect();
@@ -302,7 +286,7 @@ impl Planner<'_> {
         match place(&network, rules, &request).choice {
             Choice::Unknown => {
                 unknown(planned, "which subnets it would get depends on what is not known");
-                None
+                Err(NotPlaced::Unknown)
             }
             Choice::Refused(refusal) => {
                 // The controller builds nothing then: what exists stays as it is.
@@ -311,30 +295,20 @@ impl Planner<'_> {
                 let field = Field::annotation(if named.is_some() { name::SUBNETS } else { name::SCHEME });
                 let message = format!("A load balancer of scheme {scheme} finds no subnets: {refusal}.");
                 planned.find(&NO_USABLE_ZONE, manifest.line_of(&field), field.to_string(), message);
-                None
+                Err(NotPlaced::Refused)
             }
-            Choice::Subnets(chosen) => Some(chosen),
+            Choice::Subnets(chosen) => Ok(chosen),
         }
     }
 
     fn plan_new(&mut self, manifest: &Manifest, planned: &mut Planned) {
         let service = &manifest.service;
-        let Some((chosen, scheme)) = self.place(manifest, planned, None).zip(planned.scheme) else { return };
+        let chosen = self.place(manifest, planned, None);
+        let Some((chosen, scheme)) = chosen.ok().zip(planned.scheme) else { return };
         let around = self.around(scheme, &chosen, None, false);
-        if let Some((annotation, why)) = unfit_addresses(service, around, &self.room.allocated) {
-            let field = Field::annotation(annotation);
-            let is_told =
-                |problem: &PlanProblem| std::ptr::eq(problem.kind, Rule::Addresses.kind()) && problem.field == field.to_string();
-            if !planned.problems.iter().any(is_told) {
-                planned.find(
-                    Rule::Addresses.kind(),
-                    manifest.line_of(&field),
-                    field.to_string(),
-                    format!("{why}: the load balancer is not made."),
-                );
-            }
+        if let Some(unfit) = unfit_addresses(service, around, &self.room.allocated) {
             planned.fate = Fate::NotMade;
-            return planned.because = Some(why);
+            return tell_unfit(manifest, planned, unfit, "the load balancer is not made");
         }
         let bill = match Bill::of(service, around) {
             Ok(bill) => bill,
@@ -348,27 +322,57 @@ impl Planner<'_> {
         }
     }
 
-    /// What a Service that has a load balancer takes in addition.
-    fn plan_more(&mut self, manifest: &Manifest, planned: &mut Planned, before: &ClusterLoadBalancer) {
+    /// What a Service that has a load balancer takes in addition; false where the controller refuses it.
+    fn plan_more(&mut self, manifest: &Manifest, planned: &mut Planned, before: &ClusterLoadBalancer) -> bool {
         let is_replaced = planned.fate == Fate::Replaced;
-        let chosen = self.place(manifest, planned, Some(&before.load_balancer));
-        let Some((chosen, scheme)) = chosen.zip(planned.scheme) else { return };
-        let bill = match Bill::of(&manifest.service, self.around(scheme, &chosen, Some(before), is_replaced)) {
+        let (chosen, scheme) = match (self.place(manifest, planned, Some(&before.load_balancer)), planned.scheme) {
+            (Ok(chosen), Some(scheme)) => (chosen, scheme),
+            (Err(NotPlaced::Refused), _) => return false,
+            (Err(NotPlaced::Unknown), _) | (_, None) => return true,
+        };
+        let around = self.around(scheme, &chosen, Some(before), is_replaced);
+        if let Some(unfit) = unfit_addresses(&manifest.service, around, &self.room.allocated).filter(|_| is_replaced) {
+            if unfit.by_aws {
+                tell_unfit(manifest, planned, unfit, "the load balancer is deleted, and AWS refuses the new one");
+                return true;
+            }
+            planned.fate = Fate::Kept;
+            tell_unfit(manifest, planned, unfit, "the controller refuses the Service");
+            return false;
+        }
+        let bill = match Bill::of(&manifest.service, around) {
             Ok(bill) => bill,
-            Err(error) => return refuse(manifest, planned, &error),
+            Err(error) => {
+                refuse(manifest, planned, &error);
+                return false;
+            }
         };
         self.charge(manifest, planned, &chosen, &bill);
+        if is_replaced {
+            planned.elastic_ips = bill.elastic_ips.iter().cloned().collect();
+        }
+        true
     }
 
-    fn around<'a>(
-        &'a self,
+    fn around<'s>(
+        &'s self,
         scheme: Scheme,
-        chosen: &'a [SubnetId],
-        existing: Option<&'a ClusterLoadBalancer>,
+        chosen: &'s [SubnetId],
+        existing: Option<&'s ClusterLoadBalancer>,
         replaced: bool,
-    ) -> Around<'a> {
+    ) -> Around<'s> {
         let parts = &self.context.snapshot.parts;
-        Around { parts, settings: self.settings, scheme, chosen, subnets: &self.room.subnets, existing, replaced, nth: self.nth }
+        Around {
+            parts,
+            settings: self.settings,
+            scheme,
+            chosen,
+            subnets: &self.room.subnets,
+            existing,
+            replaced,
+            backend_made: self.room.backend_made,
+            nth: self.nth,
+        }
     }
 
     /// Whether there is room for what a bill says, and what is left then.
@@ -396,6 +400,7 @@ impl Planner<'_> {
         let because = short.join("; ");
         let what = match planned.fate {
             Fate::Made | Fate::Elsewhere => "Its load balancer would not be made",
+            Fate::Replaced => "The load balancer would be deleted, and AWS would refuse the new one",
             _ => "AWS would refuse the change",
         };
         if matches!(planned.fate, Fate::Made | Fate::Elsewhere) {
@@ -404,6 +409,25 @@ impl Planner<'_> {
         planned.find(&NO_ROOM, manifest.line, "", format!("{what}: {because}."));
         planned.because = Some(because);
     }
+}
+
+/// Why it gets no subnets; what is said of it stands in the plan.
+enum NotPlaced {
+    Unknown,
+    /// The controller refuses the Service.
+    Refused,
+}
+
+/// Addresses that do not do; lint has its own words for what it sees.
+fn tell_unfit(manifest: &Manifest, planned: &mut Planned, unfit: Unfit, then: &str) {
+    let field = Field::annotation(unfit.annotation);
+    let is_told =
+        |problem: &PlanProblem| std::ptr::eq(problem.kind, Rule::Addresses.kind()) && problem.field == field.to_string();
+    if !planned.problems.iter().any(is_told) {
+        let message = format!("{}: {then}.", unfit.why);
+        planned.find(Rule::Addresses.kind(), manifest.line_of(&field), field.to_string(), message);
+    }
+    planned.because = Some(unfit.why);
 }
 
 /// A value for which the controller builds nothing.

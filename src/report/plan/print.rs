@@ -41,7 +41,7 @@ pub fn as_text(plan: &Plan, colour: bool) -> String {
         if let Some(wall) = &planned.first_wall {
             let _ = writeln!(text, "  wall     {}", wall_in_words(wall));
         }
-        for note in &planned.notes {
+        for note in planned.blind.iter().chain(&planned.notes) {
             let _ = writeln!(text, "  unknown  {}", plain(note));
         }
         for change in untold(planned) {
@@ -159,7 +159,9 @@ pub fn as_markdown(plan: &Plan) -> String {
     let mut notes: Vec<String> = Vec::new();
     for planned in &plan.services {
         let wall = planned.first_wall.as_ref().map(|wall| format!("the first wall is {}", wall_in_words(wall)));
-        notes.extend(wall.iter().chain(&planned.notes).map(|note| markdown(&format!("{}: {note}", planned.service))));
+        notes.extend(
+            wall.iter().chain(&planned.blind).chain(&planned.notes).map(|note| markdown(&format!("{}: {note}", planned.service))),
+        );
     }
     if !notes.is_empty() {
         let _ = write!(text, "\n- {}\n", notes.join("\n- "));
@@ -194,6 +196,7 @@ struct ServiceView<'a> {
     elastic_ips: &'a [AllocationId],
     costs: &'a [Cost],
     first_wall: Option<&'a FirstWall>,
+    unknown: Option<&'a str>,
     notes: &'a [String],
     changes: &'a [Change],
     problems: Vec<ProblemView<'a>>,
@@ -238,6 +241,7 @@ impl<'a> ServiceView<'a> {
             elastic_ips: &planned.elastic_ips,
             costs: &planned.costs,
             first_wall: planned.first_wall.as_ref(),
+            unknown: planned.blind.as_deref(),
             notes: &planned.notes,
             changes: &planned.changes,
             problems: planned.problems.iter().map(ProblemView::of).collect(),

@@ -55,7 +55,7 @@ struct Limit {
 }
 
 /// What is left while a plan goes on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Room {
     limits: BTreeMap<String, Limit>,
     /// By quota of the Region or the VPC.
@@ -65,6 +65,8 @@ pub(super) struct Room {
     prefix_lists: List<PrefixListId, PrefixList>,
     /// Elastic IPs that the plan gave away.
     pub(super) allocated: BTreeSet<AllocationId>,
+    /// The cluster's shared group is made by one of them.
+    pub(super) backend_made: bool,
     /// Subnets, with fewer and fewer free addresses.
     pub(super) subnets: BTreeMap<SubnetId, Arc<Subnet>>,
 }
@@ -91,6 +93,7 @@ impl Room {
             endpoint_groups: headroom::endpoint_groups(context),
             prefix_lists: parts.prefix_lists.clone(),
             allocated: BTreeSet::new(),
+            backend_made: false,
             subnets: parts.subnets.get().cloned().unwrap_or_default(),
         }
     }
@@ -174,7 +177,10 @@ impl Room {
                 availability_zone: subnet.zone.shared(),
                 free_addresses: free,
                 takes_addresses: free.map_or(0, |_| takes),
-                too_few: is_new && bill.needs_free_addresses && free.is_some_and(|free| free < NEEDED_ADDRESSES.max(takes)),
+                // The one before it gives its address back.
+                too_few: (is_new || bill.anew)
+                    && bill.needs_free_addresses
+                    && free.is_some_and(|free| free + u64::from(!is_new) < NEEDED_ADDRESSES.max(takes)),
             })
         };
         chosen.iter().filter_map(planned).collect()
@@ -191,6 +197,7 @@ impl Room {
             let more: Vec<Rule> = added(&bill.endpoint_rules, group).map(as_rule).collect();
             group.inbound.extend(more);
         }
+        self.backend_made |= bill.makes_backend;
         self.allocated.extend(bill.elastic_ips.iter().cloned());
         for id in &bill.subnets {
             if let Some(subnet) = self.subnets.get_mut(id) {

@@ -1,8 +1,10 @@
+mod existing;
+
 use std::fmt::Write;
 
 use super::changes::Effect;
 use super::*;
-use crate::checks::security_groups::fixtures::{NODE, World, cidr, edit, group, now, rule, rules};
+use crate::checks::security_groups::fixtures::{BACK, FRONT, NODE, World, cidr, edit, group, now, rule, rules};
 use crate::inventory::aws::{Address, EksCluster, QuotaOrigin};
 use crate::inventory::part::Part;
 
@@ -103,6 +105,35 @@ fn without_groups_every_port_and_range_is_a_rule_and_equal_rules_are_one() {
 }
 
 #[test]
+fn with_groups_of_their_own_each_needs_a_rule_and_one_that_has_it_none() {
+    let mut world = World::healthy();
+    world.set_controller("v3.5.0", &[("enable-backend-security-group", "false")]);
+    let node = Some("sg-node (sg-node-name)");
+    let of_node = |planned: &Planned| -> Vec<(u64, Option<i64>)> {
+        let of = cost(planned, RULES).into_iter().filter(|(of, ..)| *of == node);
+        of.map(|(_, takes, left)| (takes, left)).collect()
+    };
+    let both = planned(&world, &["a", "b"].map(|name| manifest(name, &[], &format!("{CLASS}{PORT}"))).concat());
+    assert_eq!((of_node(&both[0]), of_node(&both[1])), (vec![(1, Some(58))], vec![(1, Some(57))]), "6.3, mode B");
+    let own =
+        world.parts.load_balancers.get().unwrap().values().next().unwrap().security_groups.iter().find(|id| id.as_str() == FRONT);
+    let mut rule = rule(30080, cidr("10.0.0.0/8"));
+    rule.peer = crate::inventory::aws::Peer::SecurityGroup(own.unwrap().clone());
+    world.edit_group(NODE, |it| it.inbound.push(rule));
+    let same = only(&world, &manifest("web", &[], &format!("{CLASS}  ports: [{{port: 80, nodePort: 30080}}]\n")));
+    assert_eq!(of_node(&same), [], "{same:#?}");
+}
+
+#[test]
+fn the_shared_group_is_made_once() {
+    let mut world = World::healthy();
+    edit(&mut world.parts.security_groups, |all| all.retain(|id, _| id.as_str() != BACK));
+    let both = planned(&world, &["a", "b"].map(|name| manifest(name, &[], &format!("{CLASS}{PORT}"))).concat());
+    let made: Vec<_> = both.iter().map(|it| cost(it, "security_groups")[0].1).collect();
+    assert_eq!(made, [2, 1]);
+}
+
+#[test]
 fn several_are_planned_one_after_the_other_and_the_wall_is_named() {
     let mut world = World::healthy();
     world.set_controller("v2.5.4", &[]);
@@ -194,7 +225,7 @@ fn elastic_ips_are_the_ones_that_are_named_and_each_can_be_used_once() {
     assert_eq!(made[1].fate, Fate::NotMade);
     assert!(made[1].because.as_ref().unwrap().contains("given to another Service of this plan"), "{:?}", made[1].because);
     for (list, why) in [
-        ("eipalloc-1", "has 1 entries and the load balancer would get 3 subnets"),
+        ("eipalloc-1", "has 1 entries and discovery finds 3 subnets"),
         ("eipalloc-1,eipalloc-2,eipalloc-4", "is in use already"),
         ("eipalloc-1,eipalloc-2,eipalloc-9", "does not exist"),
     ] {
@@ -226,6 +257,34 @@ fn of_one_that_exists_only_the_difference_counts() {
     let stuck = only(&closed, &manifest("web", &[("scheme", "internet-facing")], &format!("{CLASS}{PORT}")));
     assert_eq!(stuck.fate, Fate::Kept, "no subnets, no model: nothing is deleted");
     assert!(codes(&stuck).contains(&"NLB202"));
+    assert!(!codes(&stuck).contains(&"PLN002") && stuck.changes.is_empty(), "{stuck:#?}");
+    // In the same subnets, which the annotation names: AWS needs its eight addresses again.
+    let mut narrow = World::healthy();
+    ["a", "b", "c"].iter().for_each(|zone| {
+        narrow.edit_subnet(&format!("s-private-{zone}"), |it| {
+            it.tags.insert("kubernetes.io/role/elb".into(), "1".into());
+            it.available_ip_addresses = Some(6);
+        });
+        narrow.edit_subnet(&format!("s-public-{zone}"), |it| it.tags.clear());
+    });
+    let names = ["a", "b", "c"].map(|zone| format!("s-private-{zone}"));
+    for zone in ["a", "b", "c"] {
+        narrow.edit_subnet(&format!("s-private-{zone}"), |it| {
+            it.tags.insert("Name".into(), format!("s-private-{zone}").as_str().into());
+        });
+    }
+    let text = manifest("web", &[("scheme", "internet-facing"), ("subnets", &names.join(","))], &format!("{CLASS}{PORT}"));
+    let outage = only(&narrow, &text);
+    assert_eq!(outage.fate, Fate::Replaced, "{outage:#?}");
+    assert!(codes(&outage).contains(&"PLN001") && codes(&outage).contains(&"PLN002"), "{outage:#?}");
+    assert!(outage.problems.iter().any(|it| it.message.contains("would be deleted, and AWS would refuse the new one")));
+    let eip = manifest("web", &[("scheme", "internet-facing"), ("eip-allocations", "eipalloc-9")], &format!("{CLASS}{PORT}"));
+    let uncounted = only(&world, &eip);
+    assert_eq!(
+        (uncounted.fate, codes(&uncounted)),
+        (Fate::Kept, vec!["NLB609"]),
+        "the count is the controller's to see: {uncounted:#?}"
+    );
 }
 
 #[test]

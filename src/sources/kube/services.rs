@@ -110,7 +110,9 @@ fn service(object: &api::Service, interner: &Interner) -> Result<Service, Undeco
 /// it names none. What is wrong with it, in one sentence.
 pub fn manifest(object: serde_json::Value, namespace: &str, now: Timestamp) -> Result<Service, String> {
     let mut object: api::Service = serde_json::from_value(object).map_err(|error| error.to_string())?;
-    object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
+    // An empty one is none, as a chart writes it.
+    let named = object.metadata.namespace.take().filter(|named| !named.is_empty());
+    object.metadata.namespace = Some(named.unwrap_or_else(|| namespace.to_owned()));
     object.metadata.creation_timestamp.get_or_insert(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
     service(&object, &Interner::default()).map_err(|error| error.0.to_string())
 }

@@ -14,7 +14,7 @@ use crate::inventory::ids::{LoadBalancerId, TargetGroupId};
 use crate::inventory::kube::{PortReference, Version};
 
 use crate::checks::drift::case::{Case, Seen};
-use crate::checks::drift::comparison::{Comparison, Listed, NOT_FETCHED};
+use crate::checks::drift::comparison::{Comparison, GROUPS_MISSING, Listed, NOT_FETCHED};
 
 use super::SPEC_PORTS;
 
@@ -69,7 +69,7 @@ pub(super) fn protocols(case: &Case<'_>, annotation: &str) -> Result<Comparison,
     }
     if annotation == SPEC_PORTS {
         if case.groups_missing {
-            comparison.leave_out("not every port of the Service has one known target group in use");
+            comparison.leave_out(GROUPS_MISSING);
         }
         for listener in actual.value {
             if !wanted.iter().any(|wanted| wanted.port.port == listener.port) {

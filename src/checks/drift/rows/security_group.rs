@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::controller::annotations::{AnnotationError, Annotations, name};
 use crate::controller::desired::load_balancer::{private_link_rules, without_security_groups};
 use crate::controller::desired::managed_group::{RuleKey, inbound};
-use crate::controller::desired::security_groups::{NLB_SECURITY_GROUP, named_groups, names_its_own, security_groups};
+use crate::controller::desired::security_groups::{
+    MANAGED_GROUP_MISSING, NLB_SECURITY_GROUP, named_groups, names_its_own, security_groups,
+};
 use crate::controller::desired::{Desired, Wanted};
 use crate::inventory::ids::SecurityGroupId;
 
@@ -153,7 +155,7 @@ fn rule_differences<'a>(case: &Case<'a>) -> Result<RuleDifferences<'a>, Annotati
     };
     let Some(known) = case.security_groups else { return unknown(GROUPS_UNKNOWN) };
     let managed = known.value.managed(&case.service.name, &lb.vpc_id);
-    let [id] = &*managed else { return unknown("the load balancer's managed security group was not found") };
+    let [id] = &*managed else { return unknown(MANAGED_GROUP_MISSING) };
     let Some(group) = known.value.get(id).filter(|group| case.rules_are_kept(group)) else {
         return unknown("the rules of the managed security group are not known");
     };

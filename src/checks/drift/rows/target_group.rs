@@ -10,7 +10,7 @@ use crate::inventory::aws::{HealthCheck, TargetType};
 use crate::inventory::kube::{StringMap, TargetGroupBinding, TrafficPolicy};
 
 use crate::checks::drift::case::{Case, Group};
-use crate::checks::drift::comparison::{Comparison, Listed};
+use crate::checks::drift::comparison::{Comparison, GROUPS_MISSING, Listed};
 
 /// 1.7: target groups of another type are replaced.
 pub(super) fn target_type(case: &Case<'_>) -> Result<Comparison, AnnotationError> {
@@ -23,7 +23,7 @@ pub(super) fn target_type(case: &Case<'_>) -> Result<Comparison, AnnotationError
 }
 
 fn groups_known(case: &Case<'_>) -> Comparison {
-    let unknown = case.groups_missing.then_some("not every port of the Service has one known target group in use");
+    let unknown = case.groups_missing.then_some(GROUPS_MISSING);
     Comparison { differences: Vec::new(), unknown }
 }
 

@@ -69,7 +69,7 @@ fn count(mode: Mode, words: &str) -> (usize, usize) {
     let (service, scheme) = described(words);
     let (subnets, vpc) = (subnets(), vpc());
     let subnets: Vec<&Subnet> = subnets.iter().collect();
-    let around = Surroundings { scheme, subnets: &subnets, vpc: Some(&vpc), backend: None, nth: 0 };
+    let around = Surroundings { scheme, subnets: &subnets, vpc: Some(&vpc), backend: None, own: None, nth: 0 };
     let rules = match rules(&service, Settings::of(Some(&controller)), mode, around).unwrap() {
         Wanted::Value(rules) => rules,
         other => panic!("{words}: {other:?}"),
@@ -120,7 +120,8 @@ fn a_node_port_that_is_given_out_later_is_one_more_all_the_same() {
     service.ports[0].node_port = None;
     let (subnets, vpc) = (subnets(), vpc());
     let subnets: Vec<&Subnet> = subnets.iter().collect();
-    let around = Surroundings { scheme: Scheme::InternetFacing, subnets: &subnets, vpc: Some(&vpc), backend: None, nth: 0 };
+    let around =
+        Surroundings { scheme: Scheme::InternetFacing, subnets: &subnets, vpc: Some(&vpc), backend: None, own: None, nth: 0 };
     let of = |nth| match rules(&service, Settings::of(Some(&controller)), Mode::Ranges, Surroundings { nth, ..around }) {
         Ok(Wanted::Value(rules)) => rules,
         other => panic!("{other:?}"),
