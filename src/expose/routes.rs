@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::expose::exposition::{Exposed, Exposition};
@@ -98,6 +98,8 @@ struct Shared {
     telemetry_path: String,
     max_requests: usize,
     scrapes: Arc<Semaphore>,
+    /// KiB of answers to scrapes without compression that may be on their way.
+    plain: Arc<Semaphore>,
     views: Views,
 }
 
@@ -108,6 +110,10 @@ const TAKEN: [&str; 8] = ["/-/healthy", "/-/ready", "/-/reload", "/livez", "/rea
 /// Under these everything is.
 const TAKEN_FOLDERS: [&str; 10] =
     ["/api", "/findings", "/services", "/subnets", "/security-groups", "/quotas", "/drift", "/orphans", "/muted", "/sources"];
+
+/// KiB of answers to scrapes without compression. Of a thousand load balancers' metrics one has 13 MB, and a reader that takes its
+/// time keeps that of its picture while newer ones come: forty such readers would take half a gigabyte. Compressed it is a twentieth.
+const PLAIN: usize = 64 << 10;
 
 /// Refuses a path that the router could not serve, or would serve as a pattern.
 pub(crate) fn check_telemetry_path(path: &str) -> Result<(), WebError> {
@@ -136,6 +142,7 @@ pub(crate) fn router(web: WebState, settings: &WebSettings) -> Router {
         telemetry_path: settings.telemetry_path.clone(),
         max_requests: settings.max_requests,
         scrapes: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+        plain: Arc::new(Semaphore::new(PLAIN)),
         views: Views::new(),
     });
     let mut router = Router::new().route(&settings.telemetry_path, get(metrics));
@@ -166,7 +173,13 @@ async fn metrics(FromState(app): App, headers: HeaderMap) -> Response {
         );
     };
     match app.web.exposition.body(negotiate(&headers)).await {
-        Ok(exposed) => answer(exposed, permit),
+        Ok(exposed) => match app.room_for(&exposed) {
+            Ok(room) => answer(exposed, (permit, room)),
+            Err(_) => {
+                let words = "Too many answers without compression are on their way; ask for gzip.";
+                sentence(StatusCode::SERVICE_UNAVAILABLE, words)
+            }
+        },
         Err(error) => {
             tracing::error!(category = error.category(), error = %error, "no exposition");
             sentence(StatusCode::INTERNAL_SERVER_ERROR, error)
@@ -174,9 +187,20 @@ async fn metrics(FromState(app): App, headers: HeaderMap) -> Response {
     }
 }
 
-fn answer(exposed: Exposed, permit: OwnedSemaphorePermit) -> Response {
+impl Shared {
+    /// What an answer takes up of the room for those without compression.
+    fn room_for(&self, exposed: &Exposed) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
+        if exposed.form.encoding == Encoding::Gzip {
+            return Ok(None);
+        }
+        let size = exposed.observed.len().div_ceil(1 << 10).min(PLAIN);
+        Arc::clone(&self.plain).try_acquire_many_owned(u32::try_from(size).unwrap_or(u32::MAX)).map(Some)
+    }
+}
+
+fn answer(exposed: Exposed, permits: Permits) -> Response {
     let Exposed { form, observed, fresh } = exposed;
-    let mut response = Response::new(Body::new(Chunks { chunks: [fresh, observed], _permit: permit }));
+    let mut response = Response::new(Body::new(Chunks { chunks: [fresh, observed], _permits: permits }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.format.content_type()));
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
@@ -186,13 +210,16 @@ fn answer(exposed: Exposed, permit: OwnedSemaphorePermit) -> Response {
     response
 }
 
-/// A body of known length that takes up its place until it was sent, or its reader is gone.
+/// A body of known length that takes up its places until it was sent, or its reader is gone.
 #[derive(Debug)]
 struct Chunks {
     /// The last one first; sent ones are empty.
     chunks: [Bytes; 2],
-    _permit: OwnedSemaphorePermit,
+    _permits: Permits,
 }
+
+/// The places that an answer takes up.
+type Permits = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
 
 impl HttpBody for Chunks {
     type Data = Bytes;

@@ -48,7 +48,7 @@ impl Views {
         let permit = Arc::clone(&self.unread).try_acquire_many_owned(u32::try_from(size).ok()?).ok()?;
         // The body ends with its last byte, so it is there until nearly all before that was sent.
         let end = view.split_off(view.len().saturating_sub(1));
-        Some(Body::new(Chunks { chunks: [end, view], _permit: permit }))
+        Some(Body::new(Chunks { chunks: [end, view], _permits: (permit, None) }))
     }
 }
 

@@ -48,6 +48,26 @@ async fn scrapes_beyond_the_limit_are_refused_until_a_reader_is_gone() {
 }
 
 #[tokio::test]
+async fn large_answers_without_compression_leave_room_for_the_others() {
+    let served = Served::with(|settings, _| settings.max_requests = 40).await;
+    served.publish(large_picture()).await;
+    // 24 MB each; 64 MiB may be on their way.
+    let stuck = [stuck_reader(served.address).await, stuck_reader(served.address).await];
+    let refused = served.get("/metrics", &[]).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.text().contains("ask for gzip"), "{}", refused.text());
+    assert_eq!(served.get("/metrics", &[("accept-encoding", "gzip")]).await.status, StatusCode::OK);
+    drop(stuck);
+    in_time(async {
+        while served.get("/metrics", &[]).await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    served.end().await;
+}
+
+#[tokio::test]
 async fn a_reader_that_stands_still_loses_its_place() {
     let served = Served::with(|settings, _| {
         settings.max_requests = 1;
