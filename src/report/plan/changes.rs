@@ -251,6 +251,12 @@ fn told_of_spec(before: &Service, after: &Service, field: &str) -> String {
     if [name::SOURCE_RANGES, name::PREFIX_LISTS].contains(&field) && before.ports != after.ports {
         return format!("What {field} lets in, by the ports of the manifest,");
     }
+    if field == name::SOURCE_RANGES && !differing(before, after, name::IP_ADDRESS_TYPE).is_empty() {
+        return format!("What {field} lets in, which follows {},", name::IP_ADDRESS_TYPE);
+    }
+    if [name::SSL_PORTS, name::BACKEND_PROTOCOL].contains(&field) && !differing(before, after, name::SSL_CERT).is_empty() {
+        return told(before, after, name::SSL_CERT);
+    }
     if field.starts_with("aws-load-balancer-healthcheck-") && before.external_traffic_policy != after.external_traffic_policy {
         return format!("{field}, which follows spec.externalTrafficPolicy where nothing is written,");
     }

@@ -153,6 +153,12 @@ fn a_change_is_told_by_what_was_written() {
         "{}",
         told[0].message
     );
+    let certified = web().annotate(name::SSL_CERT, "arn:x").build();
+    let told = all("3.5.0", &web().build(), &certified, &[difference(name::SSL_PORTS, true)]);
+    assert!(told[0].message.starts_with("aws-load-balancer-ssl-cert, new with"), "{}", told[0].message);
+    let dual = web().annotate(name::IP_ADDRESS_TYPE, "dualstack").build();
+    let told = all("3.5.0", &web().build(), &dual, &[difference(name::SOURCE_RANGES, true)]);
+    assert!(told[0].message.contains("follows aws-load-balancer-ip-address-type"), "{}", told[0].message);
     let port = web().annotate("aws-load-balancer-target-group-attributes.80", "a=1").build();
     let told = all("3.5.0", &web().build(), &port, &[difference(name::TARGET_GROUP_ATTRIBUTES, true)]);
     assert!(told[0].message.starts_with("aws-load-balancer-target-group-attributes.80, new with"), "{}", told[0].message);
