@@ -131,6 +131,12 @@ CASES = {
         },
     },
     "passwords without TLS": {"web": {"config": {"basic_auth_users": {"prometheus": HASH}}}},
+    "annotations that the chart would write": {
+        "aws": {"roleArn": "arn:aws:iam::123456789012:role/exporter"},
+        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/other"}},
+        "scrapeAnnotations": True,
+        "podAnnotations": {"prometheus.io/path": "/federate", "checksum/config": "mine"},
+    },
     "a given web configuration": {"web": {"existingSecret": "given", "tlsSecret": "nlb-tls", "scheme": "https", "probe": "tcp"}},
 }
 
@@ -151,12 +157,27 @@ REFUSED = [
     ({"web": {"config": {"tls_server_config": {"client_auth_type": "RequestClientCert"}}}}, "client_auth_type"),
     ({"web": {"config": {"basic_auth_users": {"prometheus": "secret"}}}}, "prometheus"),
     ({"web": {"scheme": "ftp"}}, "scheme"),
+    ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "commonLabels"),
+    ({"podLabels": {"app.kubernetes.io/component": "mine"}}, "podLabels"),
+    ({"extraEnv": [{"name": "A", "value": 1}]}, "extraEnv/0/value"),
+    ({"extraEnv": [{"value": "a"}]}, "extraEnv/0"),
+    ({"state": {"configMap": "elsewhere/state"}}, "state/configMap"),
 ]
 UNRENDERED = [
     ({"serviceMonitor": {"enabled": True}, "service": {"enabled": False}}, "service.enabled"),
     ({"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}, "twice"),
     ({"web": {"existingSecret": "given"}}, "web.scheme"),
     ({"web": {"existingSecret": "given", "config": {"rate_limit": {}}}}, "web.existingSecret"),
+]
+
+# Whether the notes say that the NetworkPolicy keeps alerts in.
+EGRESS = "networkPolicy.extraEgress"
+ALERTING = {"networkPolicy": {"enabled": True}, "config": {"alerting": {"alertmanagers": [{"url": "http://alertmanager:9093"}]}}}
+NOTES = [
+    (ALERTING, True),
+    (ALERTING | {"networkPolicy": {"enabled": True, "extraEgress": [{"ports": [{"port": 9093, "protocol": "TCP"}]}]}}, False),
+    (ALERTING | {"networkPolicy": {"enabled": False}}, False),
+    ({"networkPolicy": {"enabled": True}}, False),
 ]
 
 wrong = []
@@ -214,6 +235,10 @@ def main():
             except helm_python.HelmValuesError as error:
                 if named not in str(error):
                     complain(f"{values} is refused without naming {named}: {error}")
+        for values, wanted in NOTES:
+            notes = "".join(text for path, text in chart.render(values).items() if path.endswith(".txt"))
+            if (EGRESS in notes) != wanted:
+                complain(f"{values}: the notes {'do not ' if wanted else ''}speak of {EGRESS}")
         for values, named in UNRENDERED:
             try:
                 chart.render(values)

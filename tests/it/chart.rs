@@ -55,6 +55,17 @@ pub(crate) fn deployment() -> &'static Value {
 }
 
 #[test]
+fn annotations_that_the_chart_would_write_too_come_once_and_as_the_values_say() {
+    let case = "annotations that the chart would write";
+    let account = only(case, "ServiceAccount");
+    assert_eq!(account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], "arn:aws:iam::123456789012:role/other");
+    let annotations = &only(case, "Deployment")["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!((&annotations["prometheus.io/path"], &annotations["prometheus.io/port"]), (&"/federate".into(), &"10669".into()));
+    // It starts a new pod when the configuration changes.
+    assert_ne!(annotations["checksum/config"], "mine");
+}
+
+#[test]
 fn every_case_renders_and_is_valid_and_what_is_off_is_not_there() {
     let kinds = |case: &str| -> BTreeSet<&str> { CASES[case].iter().filter_map(|object| object["kind"].as_str()).collect() };
     assert_eq!(kinds("nothing"), BTreeSet::from(["ConfigMap", "Deployment"]));

@@ -29,6 +29,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{- /* What the values say wins over what the chart would say; the checksums are nobody else's. */}}
+{{- define "nlb.podAnnotations" -}}
+{{- $own := dict "checksum/config" (toYaml .Values.config | sha256sum) -}}
+{{- with include "nlb.webConfig" . -}}
+{{- $_ := set $own "checksum/web" (. | sha256sum) -}}
+{{- end -}}
+{{- $scrape := dict -}}
+{{- if .Values.scrapeAnnotations -}}
+{{- $scrape = dict "prometheus.io/scrape" "true" "prometheus.io/port" "10669" "prometheus.io/path" "/metrics" -}}
+{{- if eq (include "nlb.scheme" .) "https" -}}
+{{- $_ := set $scrape "prometheus.io/scheme" "https" -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $scrape .Values.podAnnotations $own) -}}
+{{- end -}}
+
 {{- define "nlb.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "nlb.fullname" .) .Values.serviceAccount.name -}}
