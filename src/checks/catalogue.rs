@@ -141,6 +141,8 @@ catalogue! {
         "Look at its pods: until one is ready nothing is reconciled, and its webhooks refuse new Services.",
     SERVICE_PENDING = "NLB714" Warning "A Service has waited long for its load balancer, and nothing tells why."
         "Look at the controller's log for this Service, and whether it runs with the expected cluster name and Region.",
+    LOAD_BALANCER_GONE = "NLB715" Critical "The load balancer that a Service's status names does not exist."
+        "Have the controller make it again, by a restart of it or a change of the Service, and see who uses the old DNS name: the new one differs.",
     SOURCE_DOWN = "NLB901" Warning "A source fails."
         "The failure names the call and the reason; the values it feeds grow old and then vanish.",
     SOURCE_DENIED = "NLB902" Warning "A permission is missing."

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::catalogue::{
-    CONTROLLER_UNAVAILABLE, DUPLICATE_LOAD_BALANCERS, IN_TREE_OWNED, LOAD_BALANCER_NOT_ACTIVE, NO_CONTROLLER, OLD_CONTROLLER,
-    OWNED_BY_NOBODY, SERVICE_PENDING, STUCK_DELETION, TWO_CONTROLLERS,
+    CONTROLLER_UNAVAILABLE, DUPLICATE_LOAD_BALANCERS, IN_TREE_OWNED, LOAD_BALANCER_GONE, LOAD_BALANCER_NOT_ACTIVE, NO_CONTROLLER,
+    OLD_CONTROLLER, OWNED_BY_NOBODY, SERVICE_PENDING, STUCK_DELETION, TWO_CONTROLLERS,
 };
 use super::model::{FamilyDescription, FamilyKind, Label, Report, Subject};
 use super::{Check, Context};
@@ -85,6 +85,12 @@ static SERVICE_LOAD_BALANCERS: FamilyDescription = FamilyDescription {
     kind: FamilyKind::Gauge,
     labels: &["namespace", "service"],
 };
+static SERVICE_LOAD_BALANCER_MISSING: FamilyDescription = FamilyDescription {
+    name: "service_load_balancer_missing",
+    help: "1 if the Service's status names a Network Load Balancer of this Region and none of the account has that host name, 0 if one has; absent where that is not known or has just changed.",
+    kind: FamilyKind::Gauge,
+    labels: &["namespace", "service"],
+};
 static SERVICE_DELETION: FamilyDescription = FamilyDescription {
     name: "service_deletion_timestamp_seconds",
     help: "When the deletion of a Service began that still exists (metadata.deletionTimestamp): of Services that ask for a load balancer or have one to be cleaned up.",
@@ -117,6 +123,7 @@ pub static CHECK: Check = Check {
         &SERVICE_CREATED,
         &SERVICE_PROVISIONED,
         &SERVICE_LOAD_BALANCERS,
+        &SERVICE_LOAD_BALANCER_MISSING,
         &SERVICE_DELETION,
         &GATEWAY_INFO,
         &controllers::INFO,
@@ -136,6 +143,7 @@ pub static CHECK: Check = Check {
         &TWO_CONTROLLERS,
         &CONTROLLER_UNAVAILABLE,
         &SERVICE_PENDING,
+        &LOAD_BALANCER_GONE,
     ],
     sources: &[source::LOAD_BALANCERS, source::TARGET_GROUPS, source::TAGS, source::SERVICES, source::CONTROLLER],
     run,
@@ -247,6 +255,7 @@ fn services(context: &Context<'_>, report: &mut Report) {
     let snapshot = context.snapshot;
     let parts = &snapshot.parts;
     let counted = CountedLoadBalancers::of(snapshot);
+    let known = lifecycle::host_names(parts);
     for (name, service) in parts.services.get().into_iter().flatten() {
         let owner = owner_in(service, parts);
         if let Some(deleted_at) = service.deleted_at.filter(|_| lifecycle::concerns(service, owner)) {
@@ -277,6 +286,12 @@ fn services(context: &Context<'_>, report: &mut Report) {
             lifecycle::find_duplicates(context, service, report);
             if owner == Ownership::LoadBalancerController && load_balancers == Some(0) {
                 lifecycle::find_pending(context, service, report);
+            }
+            if let Some(missing) = lifecycle::missing(parts, service, known.as_ref()) {
+                report.family(&SERVICE_LOAD_BALANCER_MISSING).sample(labels(), f64::from(u8::from(missing.is_some())));
+                if let Some(name) = missing {
+                    lifecycle::find_gone(service, name, report);
+                }
             }
         }
     }

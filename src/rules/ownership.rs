@@ -59,6 +59,24 @@ pub const GROUP: Group = Group {
             code: Some("NLB714"),
         },
         Alert {
+            name: "NLBServiceLoadBalancerGone",
+            severity: Critical,
+            hold_seconds: 300,
+            thresholds: &[Threshold { name: "view", default: 180.0, unit: Unit::Seconds, worse: Worse::Higher }],
+            // What an API server that is out of reach said last is no proof: the Service may have another by now. How fresh does
+            // not follow the wait: a watch gives a sign of life once a minute.
+            expr: r#"max by (cluster, namespace, service) (
+  eks_nlb_service_load_balancer_missing == 1
+  and on ([[exporter]]) time() - eks_nlb_source_last_success_timestamp_seconds{source="kube_services"} < [[view]]
+  [[unless_muted]]
+)"#,
+            identity: SERVICE,
+            summary: "The load balancer of a Service does not exist any more.",
+            description: "The status of Service {{ $labels.namespace }}/{{ $labels.service }} names a load balancer that AWS does not have (missing is {{ $value | humanize }}): its clients are not served, and nothing else about it can be told.",
+            dashboard: LOAD_BALANCER,
+            code: Some("NLB715"),
+        },
+        Alert {
             name: "NLBServiceDeletionStuck",
             severity: Warning,
             hold_seconds: 300,

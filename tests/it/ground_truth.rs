@@ -234,6 +234,7 @@ fn services(world: &World, truth: &mut Truth) {
         truth.is("service_created_timestamp_seconds", &of, created_at.as_second() as f64);
         truth.is("service_provisioned", &of, 1);
         truth.is("service_load_balancers", &of, 1);
+        truth.is("service_load_balancer_missing", &of, 0);
         truth.is("service_lint_problems", &of, 0);
         // What the others make of annotations is not modelled.
         if controller == "aws-load-balancer-controller" {

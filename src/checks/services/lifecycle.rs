@@ -1,13 +1,15 @@
 //! Does a Service come to its one load balancer, and go away again?
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::checks::Context;
-use crate::checks::catalogue::{DUPLICATE_LOAD_BALANCERS, SERVICE_PENDING, STUCK_DELETION};
+use crate::checks::catalogue::{DUPLICATE_LOAD_BALANCERS, LOAD_BALANCER_GONE, SERVICE_PENDING, STUCK_DELETION};
 use crate::checks::model::{Report, Subject};
 use crate::controller::ownership::{Ownership, serves_this_cluster};
 use crate::inventory::kube::{EventObject, ReconcileFailure, Service, ServiceType};
-use crate::inventory::parts::EventKey;
+use crate::inventory::parts::{EventKey, Parts};
 use crate::inventory::snapshot::{ClusterLoadBalancer, Snapshot};
 
 /// Finalizers that a controller removes when it has cleaned up.
@@ -99,4 +101,37 @@ pub(super) fn find_pending(context: &Context<'_>, service: &Service, report: &mu
         );
         report.find(&SERVICE_PENDING, Subject::Service(service.name.clone()), Some(service.created_at), message);
     }
+}
+
+/// The host names of all load balancers, where all are known.
+pub(super) fn host_names(parts: &Parts) -> Option<BTreeSet<String>> {
+    Some(parts.load_balancers.complete()?.values().map(|lb| lb.dns_name.to_ascii_lowercase()).collect())
+}
+
+/// The name of a load balancer that the Service's status still has and AWS has not, as after a deletion in the console: the
+/// controller does not notice before it next looks at the Service. `Some(None)`: there is one. `None`: nobody can say.
+///
+/// Only names of Network Load Balancers of this Region are judged, `NAME-ID.elb.REGION.…`: Classic ones have another form, and of
+/// another Region nothing is known. By the name and not by tags, so that a wrong cluster name accuses nobody.
+pub(super) fn missing<'a>(parts: &Parts, service: &'a Service, known: Option<&BTreeSet<String>>) -> Option<Option<&'a str>> {
+    let (known, listed_at, region) = (known?, parts.load_balancers.fetched_at?, parts.scope.region.as_deref()?);
+    // The cluster tells of a new load balancer before the next list does.
+    let settled = |at: Timestamp| listed_at.duration_since(at) > CREATION;
+    if !settled(service.created_at) || !service.changed_at.is_none_or(settled) {
+        return None;
+    }
+    let of_region = format!(".elb.{region}.");
+    let mut named = service.hostnames.iter().map(|name| &**name).filter(|name| name.contains(&of_region)).peekable();
+    named.peek()?;
+    let is_gone = |name: &&str| {
+        let name = name.to_ascii_lowercase();
+        !known.contains(name.strip_prefix("dualstack.").unwrap_or(&name))
+    };
+    Some(named.find(is_gone))
+}
+
+pub(super) fn find_gone(service: &Service, name: &str, report: &mut Report) {
+    let message =
+        format!("Its status names {name}, and the account has no load balancer of that name: its clients reach nothing.");
+    report.find(&LOAD_BALANCER_GONE, Subject::Service(service.name.clone()), None, message);
 }

@@ -57,6 +57,8 @@ pub struct ServiceRow {
     pub deleting_since: Option<Timestamp>,
     /// Whether it has its load balancer, by its status.
     pub provisioned: Option<bool>,
+    /// Whether AWS has no load balancer of a name that its status has.
+    pub load_balancer_missing: Option<bool>,
     /// How many load balancers carry its tags; more than one is a replacement or a leak.
     pub load_balancer_count: Option<u64>,
     /// Those that are known.
@@ -226,6 +228,7 @@ impl<'a> Belongings<'a> {
             created_at: families.moment("service_created_timestamp_seconds", &key),
             deleting_since: families.moment("service_deletion_timestamp_seconds", &key),
             provisioned: families.truth("service_provisioned", &key),
+            load_balancer_missing: families.truth("service_load_balancer_missing", &key),
             load_balancer_count: families.count("service_load_balancers", &key),
             load_balancers: load_balancers.filter_map(|id| LoadBalancerRow::of(id, &judged.snapshot, families)).collect(),
             targets,

@@ -198,6 +198,7 @@ impl<'a> Audit<'a> {
             ("created_at", "service_created_timestamp_seconds"),
             ("deleting_since", "service_deletion_timestamp_seconds"),
             ("provisioned", "service_provisioned"),
+            ("load_balancer_missing", "service_load_balancer_missing"),
             ("load_balancer_count", "service_load_balancers"),
             ("drifted_annotations", "service_drifted_annotations"),
             ("edited_annotations", "service_edited_annotations"),

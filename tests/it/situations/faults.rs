@@ -130,6 +130,14 @@ pub(super) const FAULTS: &[Fault] = &[
             });
         }
     }),
+    ("a load balancer deleted in the console", &["NLB715"], |it| {
+        let lb = it.lb("shop/web");
+        all(&mut it.parts.load_balancers).remove(&lb);
+        for group in it.groups("shop/web") {
+            edit(&mut it.parts.target_groups, &group, |group| group.load_balancers.clear());
+            it.health(&group, |targets| targets.iter_mut().for_each(|target| target.state = TargetState::Unused));
+        }
+    }),
     ("a failed load balancer", &["NLB107"], |it| {
         let lb = it.lb("shop/web");
         edit(&mut it.parts.load_balancers, &lb, |lb| lb.state = LoadBalancerState::Failed);
