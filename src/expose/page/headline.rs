@@ -7,8 +7,8 @@ use jiff::SignedDuration;
 use super::facts::Facts;
 use super::layout::{count, length};
 use crate::checks::catalogue::{
-    BINDING_BLOCKED, DARK_ZONE, LOAD_BALANCER_NOT_ACTIVE, NO_HEALTHY_TARGET, NO_USABLE_ZONE, QUOTA_EXHAUSTED, RULES_EXHAUSTED,
-    SERVICE_BLOCKED, SOURCE_DENIED, SOURCE_DOWN, SOURCE_STALE,
+    BINDING_BLOCKED, DARK_ZONE, LOAD_BALANCER_GONE, LOAD_BALANCER_NOT_ACTIVE, NO_HEALTHY_TARGET, NO_USABLE_ZONE, QUOTA_EXHAUSTED,
+    RULES_EXHAUSTED, SERVICE_BLOCKED, SOURCE_DENIED, SOURCE_DOWN, SOURCE_STALE,
 };
 use crate::checks::model::FindingKind;
 use crate::expose::view::findings::FindingView;
@@ -142,7 +142,8 @@ fn muted_down(facts: &Facts<'_>) -> BTreeSet<String> {
 
 fn is_down(facts: &Facts<'_>, finding: &FindingView) -> bool {
     let failed = || finding.subject.name.as_deref().is_some_and(|name| facts.failed.contains(name));
-    finding.code == NO_HEALTHY_TARGET.code || finding.code == LOAD_BALANCER_NOT_ACTIVE.code && failed()
+    [NO_HEALTHY_TARGET.code, LOAD_BALANCER_GONE.code].contains(&finding.code)
+        || finding.code == LOAD_BALANCER_NOT_ACTIVE.code && failed()
 }
 
 fn is_dark(_: &Facts<'_>, finding: &FindingView) -> bool {

@@ -105,6 +105,8 @@ fn the_worst_is_said_first() {
     let full = finding(&RULES_EXHAUSTED, "");
     let blocked = finding(&SERVICE_BLOCKED, "cart");
     assert_eq!(said(&[&full, &dark, &down]), "1 of 12 Services does not serve: shop/web.");
+    let gone = finding(&LOAD_BALANCER_GONE, "web");
+    assert_eq!(said(&[&full, &dark, &gone]), "1 of 12 Services does not serve: shop/web.");
     assert_eq!(said(&[&full, &dark]), "1 of 12 Services has lost a zone: shop/api. The others are served.");
     assert_eq!(
         said(&[&full, &blocked]),
