@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,6 +18,9 @@ use crate::sources::aws::dispatcher::Permit;
 use crate::sources::aws::elb::{self, Elb};
 use crate::sources::aws::fetch::Oddities;
 use crate::sources::schedule::{Lane, Urgency};
+
+/// So long settings wait for the first round of health even where AWS throttles: a small cluster is through by then.
+const MOST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A call under way.
 #[derive(Debug)]
@@ -91,10 +95,11 @@ impl Place {
 impl Resources {
     /// Settings wait until it is known which groups there are and the first round of their health is over: what serves comes
     /// before how it is set up. Only those wait for nothing by which a group that does not serve is judged. Where AWS
-    /// throttles, that round may take a sixteenth of its pace: health has its half then, and not all.
+    /// throttles, that round may go at a sixteenth of its pace: after a while health has its half then, and not all.
     fn held_back(&self) -> bool {
         let groups_known = self.seen.target_groups.attempted_at.is_some() && self.tags.plan.first_round_over();
-        !groups_known || (!self.health.plan.first_round_over() && !self.elb.dispatcher().is_slowed())
+        let drawn_out = self.started.elapsed() > MOST_PATIENCE && self.elb.dispatcher().is_slowed();
+        !groups_known || (!self.health.plan.first_round_over() && !drawn_out)
     }
 
     /// The most urgent of everything but health: how urgent, since when, and which kind.
