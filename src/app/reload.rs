@@ -81,6 +81,10 @@ impl Configuration {
     /// Everything that can fail, before anything is taken.
     async fn load(&self, file: &std::path::Path) -> Result<(Config, Option<Notifier>), String> {
         let config = Config::load(file).map_err(|error| error.to_string())?;
+        // A file is empty when its writer has only begun. It would be a good one: of the defaults, with nobody to alert.
+        if std::fs::metadata(file).is_ok_and(|it| it.len() == 0) {
+            return Err(format!("configuration file {} is empty; a comment in it asks for the defaults", file.display()));
+        }
         let notifier = notifier(&config, self.page.as_deref(), &self.own).await.map_err(|error| error.to_string())?;
         Ok((config, notifier))
     }

@@ -159,7 +159,7 @@ async fn truncated_answers_are_counted_as_malformed_and_never_as_short_lists() {
 #[tokio::test]
 async fn throttling_slows_down_and_heals() {
     let setting = Setting::start(&["*=throttle:0.3"]).await;
-    setting.daemon.ready(Duration::from_secs(90)).await;
+    setting.daemon.ready(Duration::from_secs(240)).await;
     let scrape = setting.daemon.scrape().await;
     let throttled: f64 = scrape
         .family("aws_api_request_failures_total")

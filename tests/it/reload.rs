@@ -88,6 +88,10 @@ async fn a_file_that_is_being_written_changes_nothing_and_the_whole_one_is_taken
         assert_eq!(loaded_at(&scrape), started, "{end:?}: the time of the last good load");
         assert_eq!(nlb_limit(&scrape), Some(77.0), "{end:?}");
     }
+    // Alone it would be a good one, of the defaults.
+    running.write("");
+    let scrape = running.reload(REFUSED).await;
+    assert_eq!((scrape.value("config_last_reload_successful"), nlb_limit(&scrape)), (Some(0.0), Some(77.0)));
     fs::remove_file(running.folder.path().join("config.yaml")).unwrap();
     let scrape = running.reload(REFUSED).await;
     assert_eq!((scrape.value("config_last_reload_successful"), nlb_limit(&scrape)), (Some(0.0), Some(77.0)));

@@ -96,7 +96,11 @@ async fn a_full_security_group_pages_and_the_raised_quota_ends_it() {
     assert_eq!((&end["dedup_key"], &end["routing_key"]), (&page["dedup_key"], &page["routing_key"]));
     let triggers = pages(&receiver, "trigger");
     assert!(triggers.iter().all(|trigger| trigger["dedup_key"] == key), "it was one incident: {triggers:#?}");
-    assert!(receiver.heard("alerts").iter().any(|message| message["status"] == "resolved"), "the webhook hears all of it");
+    eventually("the webhook hears all of it", PATIENCE, async || {
+        let heard = receiver.heard("alerts");
+        if heard.iter().any(|message| message["status"] == "resolved") { Ok(()) } else { Err(heard) }
+    })
+    .await;
 }
 
 #[test]
