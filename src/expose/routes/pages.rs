@@ -40,9 +40,9 @@ pub(super) fn routes(telemetry_path: &str) -> Router<Arc<Shared>> {
         .route("/security-groups/{id}", get(security_group))
 }
 
-/// For an hour: what a page looks like changes with the program only.
+/// For a minute: after an upgrade the old looks would not fit the new pages.
 fn asset(content_type: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "max-age=3600")], text)
+    ([(CONTENT_TYPE, content_type), (CACHE_CONTROL, "max-age=60")], text)
 }
 
 /// A page that was made, and how the answer is called.
