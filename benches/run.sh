@@ -146,7 +146,7 @@ row "CPU of the daemon when nothing changes, world L" \
 say 'scrapes'
 curl -s -H 'Accept-Encoding: gzip' -o "$work/metrics" "$url/metrics"
 series=$(gzip -dc <"$work/metrics" | grep -vc '^#')
-row "/metrics at world L: series in all; bytes, gzip" "$(printf "%'d; %'d" "$series" "$(stat -c %s "$work/metrics")")" "≤ 100,000;"
+row "/metrics at world L: series in all; bytes, gzip" "$(python3 -c "print(f'{$series:,}; {$(stat -c %s "$work/metrics"):,}')")" "≤ 100,000"
 mkdir -p "$work/nginx"
 nginx_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat >"$work/nginx.conf" <<CONF
