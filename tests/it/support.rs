@@ -94,6 +94,15 @@ impl Program {
         }
     }
 
+    /// Waits until it, and whoever writes to where it writes, has ended, or no longer.
+    pub(crate) fn close(&mut self, within: Duration) {
+        let deadline = std::time::Instant::now() + within;
+        // Each reader of a stream holds it until the last writer is gone.
+        while Arc::strong_count(&self.output) > 1 && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Ends it at once.
     pub(crate) fn kill(&mut self) {
         // Failing means that it has ended already.

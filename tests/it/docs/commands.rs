@@ -78,7 +78,25 @@ const OWN_SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: min
     service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip\nspec:\n  type: LoadBalancer\n  \
     loadBalancerClass: service.k8s.aws/nlb\n  ports:\n  - port: 80\n";
 
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.end_demo();
+    }
+}
+
 impl Reader {
+    /// As a reader ends it.
+    fn end_demo(&mut self) {
+        let Some((mut program, address)) = self.demo.take() else { return };
+        // Asked to end, make ends what it has started; killed, it would leave that running for ever.
+        let asked = Command::new("kill").args(["-s", "TERM", &program.id().to_string()]).status().unwrap();
+        program.close(Duration::from_secs(30));
+        let listening = std::net::TcpStream::connect(address.trim_start_matches("http://")).is_ok();
+        if !std::thread::panicking() {
+            assert!(asked.success() && !listening, "the demonstration goes on at {address}");
+        }
+    }
+
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(root()).unwrap() {
@@ -135,6 +153,7 @@ impl Reader {
 
     /// `make demo`: it goes on until the reader ends it.
     pub(crate) async fn make_demo(&mut self) {
+        self.end_demo();
         let program = Program::start(&mut self.shell("make demo DEMO_FLAGS=--log.level=warn"));
         let address = eventually("the demonstration says where to look", Duration::from_secs(30), async || {
             let output = program.output();
