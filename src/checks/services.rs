@@ -87,7 +87,7 @@ static SERVICE_LOAD_BALANCERS: FamilyDescription = FamilyDescription {
 };
 static SERVICE_LOAD_BALANCER_MISSING: FamilyDescription = FamilyDescription {
     name: "service_load_balancer_missing",
-    help: "1 if the Service's status names a Network Load Balancer of this Region and none of the account has that host name, 0 if one has; absent where that is not known or has just changed.",
+    help: "1 if the Service's status names a Network Load Balancer of this Region and none of the account has that host name, 0 if one has; absent where that is not known, has just changed, or nothing shows that this is the cluster's account.",
     kind: FamilyKind::Gauge,
     labels: &["namespace", "service"],
 };
@@ -255,7 +255,7 @@ fn services(context: &Context<'_>, report: &mut Report) {
     let snapshot = context.snapshot;
     let parts = &snapshot.parts;
     let counted = CountedLoadBalancers::of(snapshot);
-    let known = lifecycle::host_names(parts);
+    let host_names = lifecycle::HostNames::of(parts);
     for (name, service) in parts.services.get().into_iter().flatten() {
         let owner = owner_in(service, parts);
         if let Some(deleted_at) = service.deleted_at.filter(|_| lifecycle::concerns(service, owner)) {
@@ -287,7 +287,7 @@ fn services(context: &Context<'_>, report: &mut Report) {
             if owner == Ownership::LoadBalancerController && load_balancers == Some(0) {
                 lifecycle::find_pending(context, service, report);
             }
-            if let Some(missing) = lifecycle::missing(parts, service, known.as_ref()) {
+            if let Some(missing) = host_names.as_ref().and_then(|names| names.missing(service)) {
                 report.family(&SERVICE_LOAD_BALANCER_MISSING).sample(labels(), f64::from(u8::from(missing.is_some())));
                 if let Some(name) = missing {
                     lifecycle::find_gone(service, name, report);

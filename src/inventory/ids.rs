@@ -118,6 +118,11 @@ impl Arn {
         Some(&self.as_str()[at + marker.len()..])
     }
 
+    /// The account that it belongs to; `None` where this is no ARN.
+    pub fn account_id(&self) -> Option<&str> {
+        self.as_str().strip_prefix("arn:")?.split(':').nth(3)
+    }
+
     /// The load balancer's identity, `net/NAME/ID`; `None` where this is not a load balancer's ARN.
     pub fn load_balancer(&self) -> Option<LoadBalancerId> {
         self.after(":loadbalancer/").map(LoadBalancerId::from)

@@ -8,6 +8,7 @@ use crate::checks::Context;
 use crate::checks::catalogue::{DUPLICATE_LOAD_BALANCERS, LOAD_BALANCER_GONE, SERVICE_PENDING, STUCK_DELETION};
 use crate::checks::model::{Report, Subject};
 use crate::controller::ownership::{Ownership, serves_this_cluster};
+use crate::inventory::ids::{Arn, ObjectName};
 use crate::inventory::kube::{EventObject, ReconcileFailure, Service, ServiceType};
 use crate::inventory::parts::{EventKey, Parts};
 use crate::inventory::snapshot::{ClusterLoadBalancer, Snapshot};
@@ -103,31 +104,67 @@ pub(super) fn find_pending(context: &Context<'_>, service: &Service, report: &mu
     }
 }
 
-/// The host names of all load balancers, where all are known.
-pub(super) fn host_names(parts: &Parts) -> Option<BTreeSet<String>> {
-    Some(parts.load_balancers.complete()?.values().map(|lb| lb.dns_name.to_ascii_lowercase()).collect())
+/// Which load balancers there are, and whether that is the account in which this cluster's are.
+#[derive(Debug)]
+pub(super) struct HostNames<'a> {
+    /// Those of all load balancers.
+    known: BTreeSet<String>,
+    listed_at: Timestamp,
+    /// What stands in the names of this Region's Network Load Balancers, `NAME-ID.elb.REGION.…`: Classic ones have another form,
+    /// and of another Region nothing is known.
+    of_region: String,
+    /// Some Service's load balancer was found, so it is the right account.
+    any_is_known: bool,
+    /// Services whose target groups are of this account.
+    bound_here: BTreeSet<&'a ObjectName>,
 }
 
-/// The name of a load balancer that the Service's status still has and AWS has not, as after a deletion in the console: the
-/// controller does not notice before it next looks at the Service. `Some(None)`: there is one. `None`: nobody can say.
-///
-/// Only names of Network Load Balancers of this Region are judged, `NAME-ID.elb.REGION.…`: Classic ones have another form, and of
-/// another Region nothing is known. By the name and not by tags, so that a wrong cluster name accuses nobody.
-pub(super) fn missing<'a>(parts: &Parts, service: &'a Service, known: Option<&BTreeSet<String>>) -> Option<Option<&'a str>> {
-    let (known, listed_at, region) = (known?, parts.load_balancers.fetched_at?, parts.scope.region.as_deref()?);
-    // The cluster tells of a new load balancer before the next list does.
-    let settled = |at: Timestamp| listed_at.duration_since(at) > CREATION;
-    if !settled(service.created_at) || !service.changed_at.is_none_or(settled) {
-        return None;
+impl<'a> HostNames<'a> {
+    /// `None` where not all load balancers are known.
+    pub(super) fn of(parts: &'a Parts) -> Option<Self> {
+        let list = parts.load_balancers.complete()?;
+        let account = parts.scope.account_id.as_deref();
+        let bindings = parts.target_group_bindings.get().into_iter().flat_map(|bindings| bindings.values());
+        let here = bindings.filter(|binding| {
+            let of_group = binding.target_group_arn.as_ref().and_then(Arn::account_id);
+            !binding.other_account && of_group.is_some() && of_group == account
+        });
+        let mut names = Self {
+            known: list.values().map(|lb| lb.dns_name.to_ascii_lowercase()).collect(),
+            listed_at: parts.load_balancers.fetched_at?,
+            of_region: format!(".elb.{}.", parts.scope.region.as_deref()?),
+            any_is_known: false,
+            bound_here: here.map(|binding| &binding.service).collect(),
+        };
+        let services = parts.services.get().into_iter().flat_map(|services| services.values());
+        names.any_is_known = services.flat_map(|service| &service.hostnames).any(|name| names.has(name));
+        Some(names)
     }
-    let of_region = format!(".elb.{region}.");
-    let mut named = service.hostnames.iter().map(|name| &**name).filter(|name| name.contains(&of_region)).peekable();
-    named.peek()?;
-    let is_gone = |name: &&str| {
+
+    fn has(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        !known.contains(name.strip_prefix("dualstack.").unwrap_or(&name))
-    };
-    Some(named.find(is_gone))
+        self.known.contains(name.strip_prefix("dualstack.").unwrap_or(&name))
+    }
+
+    /// The name of a load balancer that the Service's status still has and AWS has not, as after a deletion in the console: the
+    /// controller does not notice before it next looks at the Service. `Some(None)`: there is one. `None`: nobody can say.
+    ///
+    /// By the name and not by tags, so that a wrong cluster name accuses nobody; and only where something shows that this is the
+    /// cluster's account, since with another one's role all of them would seem to be gone.
+    pub(super) fn missing<'s>(&self, service: &'s Service) -> Option<Option<&'s str>> {
+        // The cluster tells of a new load balancer before the next list does.
+        let settled = |at: Timestamp| self.listed_at.duration_since(at) > CREATION;
+        if !settled(service.created_at) || !service.changed_at.is_none_or(settled) {
+            return None;
+        }
+        let all = service.hostnames.iter().map(|name| &**name);
+        let mut named = all.filter(|name| name.contains(&self.of_region)).peekable();
+        named.peek()?;
+        match named.find(|name| !self.has(name)) {
+            Some(_) if !self.any_is_known && !self.bound_here.contains(&service.name) => None,
+            found => Some(found),
+        }
+    }
 }
 
 pub(super) fn find_gone(service: &Service, name: &str, report: &mut Report) {

@@ -1,3 +1,5 @@
+mod gone;
+
 use std::sync::Arc;
 
 use super::*;
@@ -324,62 +326,6 @@ fn a_service_that_waits_for_long_without_a_reason_is_found() {
     let in_tree =
         World::of(&service("shop/web").annotate(name::TYPE, "nlb")).with(|world| world.parts.load_balancers = fetched([]));
     assert!(!judge(&in_tree).codes().contains(&"NLB714"), "it is not the controller's");
-}
-
-/// A Service whose status names a load balancer of the Region.
-fn named(host: &str) -> World {
-    World::of(&web()).with(|world| world.parts.scope.region = Some("us-east-1".into())).change_service(|service| {
-        service.hostnames.push(host.into());
-    })
-}
-
-/// Renames the only load balancer.
-fn called(mut world: World, host: &str) -> World {
-    let list = Arc::make_mut(world.parts.load_balancers.value.as_mut().unwrap());
-    list.values_mut().for_each(|lb| Arc::make_mut(lb).dns_name = host.into());
-    world
-}
-
-#[test]
-fn a_load_balancer_that_a_status_names_and_aws_does_not_have_is_gone() {
-    const HOST: &str = "k8s-shop-web-1.elb.us-east-1.amazonaws.com";
-    let missing = |world: &World| judge(world).family("service_load_balancer_missing").join(";");
-    // Deleted in the console; somebody else's is there, and its name does not help.
-    let gone = called(named(HOST), "other.elb.us-east-1.amazonaws.com");
-    assert_eq!(missing(&gone), "shop,web 1");
-    assert_eq!(
-        judge(&gone).findings(&LOAD_BALANCER_GONE),
-        [
-            "Service shop/web: Its status names k8s-shop-web-1.elb.us-east-1.amazonaws.com, and the account has no load balancer of \
-          that name: its clients reach nothing."
-        ]
-    );
-    for host in [HOST, "K8s-Shop-Web-1.elb.us-east-1.amazonaws.com", "dualstack.k8s-shop-web-1.elb.us-east-1.amazonaws.com"] {
-        let world = called(named(host), HOST);
-        assert_eq!((missing(&world), judge(&world).findings(&LOAD_BALANCER_GONE).len()), ("shop,web 0".to_owned(), 0), "{host}");
-    }
-    let renamed = |change: &dyn Fn(&mut World)| {
-        let mut world = called(named(HOST), "other.elb.us-east-1.amazonaws.com");
-        change(&mut world);
-        world
-    };
-    let silent: [(&str, World); 8] = [
-        ("no status yet", called(World::of(&web()), "other.elb.us-east-1.amazonaws.com")),
-        ("a Classic one", called(named("a1b2-3.us-east-1.elb.amazonaws.com"), "x")),
-        ("another Region's", called(named("k8s-1.elb.eu-west-1.amazonaws.com"), "x")),
-        ("the Region is not known", renamed(&|world| world.parts.scope.region = None)),
-        ("the list is not complete", renamed(&|world| world.parts.load_balancers.fetched_at = None)),
-        ("it is new", gone_with(HOST, |service| service.created_at = at(FETCHED - 600))),
-        ("it was edited just now", gone_with(HOST, |service| service.changed_at = Some(at(FETCHED - 60)))),
-        ("it is deleted", gone_with(HOST, |service| service.deleted_at = Some(at(NOW)))),
-    ];
-    for (what, world) in silent {
-        assert_eq!((missing(&world), judge(&world).findings(&LOAD_BALANCER_GONE).len()), (String::new(), 0), "{what}");
-    }
-}
-
-fn gone_with(host: &str, change: impl FnOnce(&mut Service)) -> World {
-    called(named(host), "other.elb.us-east-1.amazonaws.com").change_service(change)
 }
 
 fn replicas(world: &mut World, wanted: u32, available: Option<u32>) {
