@@ -49,6 +49,9 @@ pub(super) struct Unseen {
     pub(super) without: BTreeSet<String>,
     /// Services whose load balancers are of kinds that this program does not look at: Classic ones, and those of other controllers.
     pub(super) unwatched: u64,
+    /// Services whose status names a load balancer that is not seen, and nobody can say that it is gone: with the role of
+    /// another account it would be so of all of them.
+    pub(super) not_found: BTreeSet<String>,
     /// Target groups of load balancers whose health is not known.
     pub(super) groups: u64,
 }
@@ -102,6 +105,12 @@ impl Unseen {
             match families.truth("service_provisioned", &key) {
                 Some(false) => _ = unseen.without.insert(key.join("/")),
                 Some(true) if matches!(controller.as_str(), "in-tree" | "third-party") => unseen.unwatched += 1,
+                Some(true)
+                    if families.count("service_load_balancers", &key) == Some(0)
+                        && families.truth("service_load_balancer_missing", &key) != Some(true) =>
+                {
+                    unseen.not_found.insert(key.join("/"));
+                }
                 _ => {}
             }
         }

@@ -102,6 +102,11 @@ fn while_serving(facts: &Facts<'_>, served: &str) -> Headline {
         let critical = count(whole(findings.critical), "finding is", "findings are");
         return say(Mood::Critical, "Serving, in danger", format!("{served}, and {critical} critical."));
     }
+    if !facts.unseen.not_found.is_empty() {
+        let names = some(&facts.unseen.not_found);
+        let sentence = format!("{served}; the load balancers that these Services name are not seen: {names}.");
+        return say(Mood::Unknown, "Serving, as far as known", sentence);
+    }
     if facts.unseen.groups > 0 {
         let groups = count(whole(facts.unseen.groups), "target group", "target groups");
         return say(Mood::Unknown, "Serving, as far as known", format!("{served}; how {groups} fare is not known."));

@@ -52,6 +52,10 @@ fn left_out(frame: &Frame, facts: &Facts<'_>) -> Markup {
         let services = count(whole(unseen.unwatched), "Service has a load balancer", "Services have load balancers");
         format!("{services} of a kind that is not looked at here. ")
     });
+    let not_found = (!unseen.not_found.is_empty()).then(|| {
+        let services = count(unseen.not_found.len(), "Service", "Services");
+        format!("{services} whose load balancers are not seen: is it the cluster's account? ")
+    });
     let groups = (unseen.groups > 0).then(|| {
         let groups = count(whole(unseen.groups), "target group", "target groups");
         format!("Of {groups} the health is not known. ")
@@ -60,7 +64,7 @@ fn left_out(frame: &Frame, facts: &Facts<'_>) -> Markup {
         @if !unseen.is_nothing() || !facts.muted.is_empty() {
             p {
                 strong { "Left out: " }
-                @for said in [without, unwatched, groups].iter().flatten() { (said) }
+                @for said in [without, unwatched, not_found, groups].iter().flatten() { (said) }
                 @if !facts.muted.is_empty() { a href=(frame.link("muted")) { (count(facts.muted.len(), "muted finding", "muted findings")) } "." }
             }
         }

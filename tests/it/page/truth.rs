@@ -159,3 +159,16 @@ async fn an_impaired_load_balancer_serves_and_one_that_is_not_there_or_not_looke
     assert!(said.starts_with("Everything that is seen is served"), "{said}");
     assert!(unwatched.contains("1 Service has a load balancer of a kind that is not looked at here."), "{unwatched}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_role_of_another_account_nothing_is_called_gone_and_nothing_well() {
+    let mut it = Situation::healthy().await;
+    all(&mut it.parts.load_balancers).clear();
+    all(&mut it.parts.target_groups).clear();
+    let (said, _) = band(judged_at(it.parts.clone(), it.now)).await;
+    assert!(said.starts_with("12 of 12 Services do not serve"), "all were deleted: {said}");
+    it.parts.scope.account_id = Some("999988887777".into());
+    let (said, band) = band(judged_at(it.parts.clone(), it.now)).await;
+    assert!(said.contains("; the load balancers that these Services name are not seen: "), "{said}");
+    assert!(band.contains("12 Services whose load balancers are not seen: is it the cluster's account?"), "{band}");
+}

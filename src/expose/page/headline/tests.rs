@@ -182,6 +182,12 @@ fn what_nobody_looks_at_is_not_claimed_to_serve() {
     assert_eq!(waiting.sentence, "Everything that is seen is served, and nothing is wrong.");
     assert_eq!(waiting.mood, Mood::Good, "a Service that was just made is no alarm");
     assert_eq!(unseen(|it| it.unwatched = 2).sentence, "Everything that is seen is served, and nothing is wrong.");
+    let lost = unseen(|it| it.not_found = ["shop/web".to_owned(), "shop/api".to_owned()].into());
+    assert_eq!(
+        lost.sentence,
+        "Everything that is seen is served; the load balancers that these Services name are not seen: shop/api, shop/web."
+    );
+    assert_eq!(lost.mood, Mood::Unknown);
     let groups = unseen(|it| it.groups = 2);
     assert_eq!(groups.sentence, "Everything that is seen is served; how 2 target groups fare is not known.");
     assert_eq!(groups.mood, Mood::Unknown);
